@@ -1,0 +1,1 @@
+"""The vocabulary that every other package shares; it imports none of them."""

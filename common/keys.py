@@ -1,0 +1,117 @@
+"""The Redis keyspace of one run. Every key that ApexMania touches is made here.
+
+    am:{run}:contract        string   msgpack: game spec, contract fingerprint, resolved config
+    am:{run}:control         string   "running" | "draining" | "stopped": what every process polls
+    am:{run}:meta:<actor>    stream   <epoch>-<seq> {m: segment meta}         written by one actor
+    am:{run}:frames:<actor>  stream   <epoch>-<seq> {f: raw frames}           same id, same MULTI
+    am:{run}:actors          set      names of actors that ever wrote
+    am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} written by the service
+    am:{run}:episodes        stream   <episode number>-1 {...}                written by the service
+    am:{run}:quarantine      stream   what failed a check, with the reason; capped
+    am:{run}:priorities      string   snapshot of the sum tree's leaves
+    am:{run}:service         string   msgpack: host, port, secret of the sampling socket
+    am:{run}:limiter         string   msgpack: limiter state for actors that may wait
+    am:{run}:weights         string   header + safetensors
+    am:{run}:weights:hint    channel  the newest param version
+    am:{run}:heart:<name>    string   msgpack heartbeat, expires after 10 s
+    am:{run}:metrics         stream   one learner metrics row per entry; capped
+    am:{run}:evaluations     stream   one greedy evaluation per entry; capped
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of the keys of one run.
+
+    Attributes:
+        run: the run's name, unique on its Redis.
+    """
+
+    run: str
+
+    def _key(self, suffix: str) -> str:
+        return f"am:{{{self.run}}}:{suffix}"
+
+    @property
+    def contract(self) -> str:
+        """Key of the run's contract."""
+        return self._key("contract")
+
+    @property
+    def control(self) -> str:
+        """Key that tells every process whether to go on."""
+        return self._key("control")
+
+    def meta(self, actor: str) -> str:
+        """Stream of an actor's segment metadata."""
+        return self._key(f"meta:{actor}")
+
+    def frames(self, actor: str) -> str:
+        """Stream of an actor's frames."""
+        return self._key(f"frames:{actor}")
+
+    @property
+    def actors(self) -> str:
+        """Set of actor names that ever wrote."""
+        return self._key("actors")
+
+    @property
+    def index(self) -> str:
+        """Stream that orders all segments."""
+        return self._key("index")
+
+    @property
+    def episodes(self) -> str:
+        """Stream of finished episodes."""
+        return self._key("episodes")
+
+    @property
+    def quarantine(self) -> str:
+        """Stream of refused entries."""
+        return self._key("quarantine")
+
+    @property
+    def priorities(self) -> str:
+        """Snapshot of the priorities."""
+        return self._key("priorities")
+
+    @property
+    def service(self) -> str:
+        """Address of the replay service's socket."""
+        return self._key("service")
+
+    @property
+    def limiter(self) -> str:
+        """State of the rate limiter."""
+        return self._key("limiter")
+
+    @property
+    def weights(self) -> str:
+        """The newest weights."""
+        return self._key("weights")
+
+    @property
+    def weights_hint(self) -> str:
+        """Pub/sub channel that announces weights."""
+        return self._key("weights:hint")
+
+    def heart(self, name: str) -> str:
+        """Heartbeat of a process."""
+        return self._key(f"heart:{name}")
+
+    @property
+    def hearts_pattern(self) -> str:
+        """SCAN pattern of all heartbeats."""
+        return self._key("heart:*").replace("[", "\\[")
+
+    @property
+    def metrics(self) -> str:
+        """Stream of learner metrics."""
+        return self._key("metrics")
+
+    @property
+    def evaluations(self) -> str:
+        """Stream of greedy evaluations."""
+        return self._key("evaluations")

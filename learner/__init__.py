@@ -1,0 +1,1 @@
+"""The learner: frame store, loss, learner step, checkpoints and weights broadcast."""

@@ -1,0 +1,1 @@
+"""The log in Redis and the service that keeps priorities over it."""
