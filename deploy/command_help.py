@@ -1,0 +1,140 @@
+"""Names, one-line help and examples of all commands, apart from their code so that help is fast."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of the command line.
+
+    Attributes:
+        name: what is typed last.
+        target: ``module:function`` that runs it, imported when it is typed.
+        help: one line.
+        examples: two command lines shown at the end of its help, without the program's name.
+        group: the command above it, or empty.
+    """
+
+    name: str
+    target: str
+    help: str
+    examples: tuple[str, str]
+    group: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """What is typed to run it."""
+        return " ".join(part for part in ("apexmania", self.group, self.name) if part)
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "train",
+        "deploy.commands.train:train",
+        "Train: start Redis, replay service, learner, evaluator and actors, and follow them.",
+        ("train --preset quickstart --actors 1", "train --resume runs/latest --max-minutes 60"),
+    ),
+    Command(
+        "evaluate",
+        "deploy.commands.evaluate:evaluate",
+        "Drive greedily with a checkpoint and report finish rate and lap times.",
+        ("evaluate runs/latest --episodes 20", "evaluate runs/latest --json --seed 7"),
+    ),
+    Command(
+        "record",
+        "deploy.commands.record:record",
+        "Record a greedy lap of a checkpoint as an mp4 video.",
+        ("record runs/latest --out lap.mp4", "record runs/latest --out lap.mp4 --attempts 5"),
+    ),
+    Command(
+        "doctor",
+        "deploy.commands.doctor:doctor",
+        "Check this machine and say how to fix what is wrong.",
+        ("doctor", "doctor --role actor --json"),
+    ),
+    Command(
+        "status",
+        "deploy.commands.status:status",
+        "Show how a run is doing, or how it ended.",
+        ("status", "status runs/latest --json"),
+    ),
+    Command(
+        "plot",
+        "deploy.commands.plot:plot",
+        "Draw Q, loss, reward, epsilon, lap times and finish rate of one or several runs.",
+        ("plot runs/latest", "plot runs/first runs/second --out comparison"),
+    ),
+    Command(
+        "show",
+        "deploy.commands.config:show",
+        "Print the resolved configuration as YAML.",
+        ("config show --preset quickstart", "config show --set learner.batch_size=64 --json"),
+        "config",
+    ),
+    Command(
+        "explain",
+        "deploy.commands.config:explain",
+        "Explain one key or one section: type, proven value, meaning and unit.",
+        ("config explain learner.target", "config explain replay.alpha --json"),
+        "config",
+    ),
+    Command(
+        "diff",
+        "deploy.commands.config:diff",
+        "List the keys in which two presets, files or runs differ.",
+        ("config diff proven quickstart", "config diff runs/latest my.yaml --json"),
+        "config",
+    ),
+    Command(
+        "schema",
+        "deploy.commands.config:schema",
+        "Print the JSON schema of the configuration, for editors.",
+        ("config schema > apexmania.schema.json", "config schema | head -40"),
+        "config",
+    ),
+    Command(
+        "list",
+        "deploy.commands.runs:list_runs",
+        "List the runs in a folder with their results.",
+        ("runs list", "runs list --runs-dir /data/runs --json"),
+        "runs",
+    ),
+    Command(
+        "compare",
+        "deploy.commands.runs:compare",
+        "Compare two runs: what was configured differently, and what came of it.",
+        ("runs compare runs/first runs/second", "runs compare runs/first runs/latest --json"),
+        "runs",
+    ),
+    Command(
+        "inspect",
+        "deploy.commands.replay:inspect",
+        "Show what a running run's Redis holds: log, index, quarantine, heartbeats, memory.",
+        ("replay inspect", "replay inspect runs/latest --json"),
+        "replay",
+    ),
+)
+
+GROUPS: dict[str, str] = {
+    "config": "Look at the configuration.",
+    "runs": "Look at past runs.",
+    "replay": "Look at the replay.",
+}
+
+
+def _epilogue(*examples: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"  apexmania {example}" for example in examples)
+
+
+EPILOGUES: dict[str, str] = {
+    "apexmania": _epilogue("train --preset quickstart", "doctor"),
+    **{command.full_name: _epilogue(*command.examples) for command in COMMANDS},
+    **{
+        f"apexmania {group}": _epilogue(
+            *[command.examples[0] for command in COMMANDS if command.group == group][:2]
+            if group != "replay"
+            else ("replay inspect", "replay inspect runs/latest --json")
+        )
+        for group in GROUPS
+    },
+}

@@ -1,0 +1,1 @@
+"""The commands of ``apexmania``, one module each; they parse, print and call, nothing more."""
