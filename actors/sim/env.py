@@ -1,0 +1,226 @@
+"""The simulated game as a Gymnasium environment: 20 Hz, grey pictures, progress reward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from actors.progress import ProgressReward
+from actors.sim.camera import Camera
+from actors.sim.car import ELEVATION, GEAR, HEADING, OFFSET, POS_X, POS_Y, RPM, Car
+from actors.sim.catalogue import load_track
+from common.errors import ConfigError
+
+Observation: TypeAlias = dict[str, NDArray[Any]]
+
+TICKS_PER_STEP = 3
+STEP_S = 0.05
+RENDER_WIDTH, RENDER_HEIGHT = 640, 360
+SLOWEST_MPS = 8.0
+
+COAST, GAS, GAS_LEFT, GAS_RIGHT = (
+    (0.0, 0.0, 0.0),
+    (1.0, 0.0, 0.0),
+    (1.0, 0.0, -1.0),
+    (1.0, 0.0, 1.0),
+)
+DEFAULT_ACTIONS: tuple[tuple[float, float, float], ...] = (
+    COAST,
+    GAS,
+    GAS_LEFT,
+    GAS_RIGHT,
+    (0.0, 0.0, -1.0),
+    (0.0, 0.0, 1.0),
+    (0.0, 0.0, -0.3),
+    (0.0, 0.0, 0.3),
+    (0.0, 1.0, 0.0),
+    (1.0, 1.0, -1.0),
+    (1.0, 1.0, 1.0),
+)
+
+
+class SimEnv(gym.Env[Observation, np.int64]):
+    """Drive one simulated car from the start of a track to its finish.
+
+    An observation is ``image``: the last ``history`` grey camera pictures, newest last, and
+    ``features``: raw telemetry, speed in m/s, gear, engine rpm. An action is a row of the action table.
+    The episode terminates at the finish, stuck, or off the track, and is truncated at ``max_steps``.
+    The same seed and actions give the same bits.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def __init__(
+        self,
+        *,
+        track: str = "first-lap",
+        action_table: Sequence[tuple[float, float, float]] = DEFAULT_ACTIONS,
+        image_size: int = 64,
+        history: int = 4,
+        max_steps: int | None = None,
+        start_jitter: float = 1.0,
+        stuck_steps: int = 20,
+        grace_steps: int = 40,
+        off_track_m: float = 20.0,
+        finish_bonus: float = 0.0,
+        render_mode: str | None = None,
+    ) -> None:
+        """Builds the track, the car and the camera.
+
+        Args:
+            track: a named track, or ``generated:<seed>``.
+            action_table: rows of gas (0 to 1), brake (0 to 1), steer (-1 left to 1 right).
+            image_size: width and height of a picture in pixels.
+            history: pictures in a stack.
+            max_steps: steps after which the episode is truncated; by default the steps that the
+                track takes at 8 m/s.
+            start_jitter: scale of the random start: 1.0 draws up to 2 m to either side, up to 4
+                degrees of heading and up to 5 m/s; 0.0 always starts the same.
+            stuck_steps: steps without progress after which the episode terminates.
+            grace_steps: first steps of an episode, in which nothing counts as stuck.
+            off_track_m: distance from the centre line beyond which the episode terminates.
+            finish_bonus: reward added at the finish.
+            render_mode: ``rgb_array`` or None.
+
+        Raises:
+            ConfigError: the track, the action table or the render mode does not exist.
+        """
+        self.track = load_track(track)
+        self._actions = _checked_actions(action_table)
+        if render_mode not in {None, "rgb_array"}:
+            raise ConfigError(
+                what=f"render mode {render_mode!r}",
+                why="the simulated game renders to arrays only",
+                fix="render_mode='rgb_array'",
+            )
+        self.render_mode = render_mode
+        self.car = Car(self.track)
+        self._camera = Camera(self.track, image_size, image_size)
+        self._film: Camera | None = None
+        self._progress = ProgressReward(
+            self.track.reward_line, failure_countdown=stuck_steps - 1, min_steps=grace_steps
+        )
+        self._max_steps = max_steps or math.ceil(self.track.length_m / SLOWEST_MPS / STEP_S)
+        self._start_jitter = start_jitter
+        self._off_track_m = off_track_m
+        self._finish_bonus = finish_bonus
+        self._steps = 0
+        self._stack = np.zeros((history, image_size, image_size), dtype=np.uint8)
+        self.action_space = spaces.Discrete(len(self._actions))
+        self.observation_space = spaces.Dict(
+            {
+                "image": spaces.Box(0, 255, self._stack.shape, np.uint8),
+                "features": spaces.Box(-np.inf, np.inf, (3,), np.float32),
+            }
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Put the car at the start; the stack holds copies of the first picture.
+
+        Args:
+            seed: seeds the random start; None goes on with the generator.
+            options: none are known.
+        """
+        super().reset(seed=seed, options=options)
+        lateral, turn, speed = self.np_random.random(3) * self._start_jitter
+        self.car.place(
+            4.0 * lateral - 2.0 * self._start_jitter,
+            math.radians(8.0 * turn - 4.0 * self._start_jitter),
+            5.0 * speed,
+        )
+        self._progress.reset()
+        self._steps = 0
+        frame = np.empty(self._stack.shape[1:], dtype=np.uint8)
+        self._camera.paint(self.car.state, frame)
+        self._stack = np.repeat(frame[None], len(self._stack), axis=0)
+        return self._observation(), self._info()
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Drive 0.05 s with a row of the action table.
+
+        Args:
+            action: index of the row.
+        """
+        gas, brake, steer = self._actions[action]
+        self.car.drive(gas, brake, steer, TICKS_PER_STEP)
+        self._steps += 1
+        state = self.car.state
+        reward = self._progress.advance((state[POS_X], state[POS_Y], state[ELEVATION]))
+        stack = np.empty_like(self._stack)
+        stack[:-1] = self._stack[1:]
+        self._camera.paint(state, stack[-1])
+        self._stack = stack
+        reason = self._end_reason()
+        if reason == "finish":
+            reward += self._finish_bonus
+        info = self._info()
+        if reason is not None:
+            info["end_reason"] = reason
+        truncated = reason == "time_limit"
+        return self._observation(), reward, reason is not None and not truncated, truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """The camera's picture in colour, uint8 (360, 640, 3); None without ``rgb_array``."""
+        if self.render_mode is None:
+            return None
+        if self._film is None:
+            self._film = Camera(self.track, RENDER_WIDTH, RENDER_HEIGHT, colour=True)
+        picture = np.empty((RENDER_HEIGHT, RENDER_WIDTH, 3), dtype=np.uint8)
+        self._film.paint(self.car.state, picture)
+        return picture
+
+    def _end_reason(self) -> str | None:
+        """Why the episode ends with this step, or None; what the task decides beats the clock."""
+        if self.car.finished:
+            return "finish"
+        if abs(self.car.state[OFFSET]) > self._off_track_m:
+            return "off_track"
+        if self._progress.stuck:
+            return "stuck"
+        return "time_limit" if self._steps >= self._max_steps else None
+
+    def _observation(self) -> Observation:
+        state = self.car.state
+        features = np.array([self.car.speed_mps, state[GEAR], state[RPM]], dtype=np.float32)
+        return {"image": self._stack.copy(), "features": features}
+
+    def _info(self) -> dict[str, Any]:
+        car, state = self.car, self.car.state
+        splits = car.split_times_ms
+        return {
+            "finished": car.finished,
+            "lap_time_ms": car.lap_time_ms,
+            "progress_m": self._progress.furthest_m,
+            "speed_mps": car.speed_mps,
+            "position": (float(state[POS_X]), float(state[POS_Y])),
+            "heading_rad": float(state[HEADING]),
+            "checkpoints_passed": len(splits),
+            "split_times_ms": splits,
+        }
+
+
+def _checked_actions(
+    table: Sequence[tuple[float, float, float]],
+) -> tuple[tuple[float, float, float], ...]:
+    """The table as floats, refused where a control is out of range."""
+    rows = tuple((float(gas), float(brake), float(steer)) for gas, brake, steer in table)
+    for index, (gas, brake, steer) in enumerate(rows):
+        if not (0.0 <= gas <= 1.0 and 0.0 <= brake <= 1.0 and -1.0 <= steer <= 1.0):
+            raise ConfigError(
+                what=f"action {index} is gas {gas}, brake {brake}, steer {steer}",
+                why="gas and brake lie in [0, 1], steer in [-1, 1]",
+                fix="correct that row of the action table",
+            )
+    if not rows:
+        raise ConfigError(
+            what="an empty action table", why="there is nothing to choose", fix="give it a row"
+        )
+    return rows
