@@ -1,0 +1,186 @@
+"""The games by name: ``sim``, and ``module:factory`` for anything that keeps the game contract."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
+
+from actors.action_history import ActionHistory
+from actors.finish_bonus import FinishBonus
+from actors.first_seed import FirstSeed
+from actors.game_contract import CheckedGame, Game, check_spaces
+from actors.reward_clip import RewardClip
+from common.config import GameConfig
+from common.errors import ConfigError
+from common.game_spec import GameSpec
+
+_LATER = ("standin", "tm20")
+
+
+def make_game(
+    config: GameConfig, *, training: bool, seed: int | None, render: bool = False
+) -> Game:
+    """Returns the game that the config names, wrapped as the config asks.
+
+    Args:
+        config: name, options and wrappers.
+        training: whether the start may be jittered; evaluation always starts alike.
+        seed: seed of the first episode, or None for a fresh one.
+        render: whether ``render()`` shall return RGB pictures.
+
+    Raises:
+        ConfigError: the name, the plug-in's module, its factory or its spaces are not usable.
+    """
+    if config.name in _LATER:
+        raise ConfigError(
+            f"The game {config.name} is not part of this version.",
+            "It ships the built-in simulation and any Gymnasium environment as module:factory.",
+            "Drive --game sim, or wrap your link to the game in a factory: docs/games.md.",
+        )
+    if config.name == "sim":
+        game = _make_sim(config, training=training, render=render)
+    else:
+        game = _make_plugin(config, render=render)
+    if config.reward_clip > 0.0:
+        game = RewardClip(game, config.reward_clip)
+    if config.finish_bonus > 0.0:
+        game = FinishBonus(game, config.finish_bonus)
+    if config.action_history > 0:
+        game = ActionHistory(game, config.action_history, _action_table(game, config))
+    return game if seed is None else FirstSeed(game, seed)
+
+
+def game_spec(env: Game, config: GameConfig) -> GameSpec:
+    """Returns the shapes of a game that ``make_game`` returned.
+
+    Raises:
+        ConfigError: ``game.feature_scale`` has not one divisor for each feature of the game.
+    """
+    space = env.observation_space
+    assert isinstance(space, spaces.Dict)
+    assert isinstance(env.action_space, spaces.Discrete)
+    history, height, width = space.spaces["image"].shape or ()
+    (n_features,) = space.spaces["features"].shape or (0,)
+    n_actions = int(env.action_space.n)
+    n_past = action_history_features(config, n_actions=n_actions)
+    return GameSpec(
+        history=int(history),
+        frame_height=int(height),
+        frame_width=int(width),
+        n_features=int(n_features),
+        n_actions=n_actions,
+        feature_scale=_feature_scale(config, int(n_features) - n_past) + (1.0,) * n_past,
+    )
+
+
+def action_history_features(config: GameConfig, *, n_actions: int) -> int:
+    """Returns how many features encode past actions, the last ones of the vector."""
+    width = len(config.actions[0]) if config.name == "sim" else n_actions
+    return config.action_history * width
+
+
+def _feature_scale(config: GameConfig, n_own: int) -> tuple[float, ...]:
+    """Returns a divisor for each of the game's own features.
+
+    The default of ``game.feature_scale`` belongs to the car's speed, gear and rpm; a plug-in's features
+    are taken as they are unless the config says otherwise.
+    """
+    default = GameConfig.model_fields["feature_scale"].default
+    if config.name != "sim" and config.feature_scale == default:
+        return (1.0,) * n_own
+    if len(config.feature_scale) != n_own:
+        raise ConfigError(
+            f"game.feature_scale has {len(config.feature_scale)} divisors: "
+            f"{list(config.feature_scale)}.",
+            f"The game {config.name} shows {n_own} features, and each needs one.",
+            f"--set game.feature_scale='{[1.0] * n_own}'",
+        )
+    return config.feature_scale
+
+
+def _action_table(game: Game, config: GameConfig) -> npt.NDArray[np.float32]:
+    """Returns what stands for each action in the history: controls for the car, else one hot."""
+    if config.name == "sim":
+        return np.asarray(config.actions, dtype=np.float32)
+    assert isinstance(game.action_space, spaces.Discrete)
+    return np.eye(int(game.action_space.n), dtype=np.float32)
+
+
+def _make_sim(config: GameConfig, *, training: bool, render: bool) -> Game:
+    from actors.sim.env import SimEnv  # noqa: PLC0415 - other games need no numba
+
+    return SimEnv(
+        track=config.track,
+        action_table=config.actions,
+        image_size=config.image_size,
+        history=config.history,
+        max_steps=config.max_episode_steps,
+        start_jitter=config.start_jitter if training else 0.0,
+        render_mode="rgb_array" if render else None,
+    )
+
+
+def _make_plugin(config: GameConfig, *, render: bool) -> Game:
+    """Builds, checks and time-limits the game of a ``module:factory``."""
+    factory = _load_factory(config.name)
+    options: dict[str, Any] = dict(config.options)
+    if render and "render_mode" in inspect.signature(factory).parameters:
+        options.setdefault("render_mode", "rgb_array")
+    try:
+        env = factory(**options)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"The factory of the game {config.name} failed with {type(error).__name__}: {error}",
+            f"It was called as {config.name.partition(':')[2]}(**{options}).",
+            "Correct game.options, or run the factory by hand to see the whole traceback.",
+        ) from error
+    if not isinstance(env, gymnasium.Env):
+        raise ConfigError(
+            f"The factory of the game {config.name} returned a {type(env).__name__}.",
+            "A game is a gymnasium.Env.",
+            "Return the environment itself; docs/games.md has a worked example.",
+        )
+    check_spaces(config.name, env)
+    return TimeLimit(CheckedGame(env, config.name), config.max_episode_steps)
+
+
+def _load_factory(name: str) -> Callable[..., Game]:
+    """Returns the callable behind ``module:factory``."""
+    module_name, colon, factory_name = name.partition(":")
+    if not (colon and module_name and factory_name):
+        raise ConfigError(
+            f"There is no game {name!r}.",
+            "A game is sim, or module:factory for a Gymnasium environment of your own.",
+            "--game sim, or for instance --game actors.minatar_game:breakout",
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigError(
+            f"The module {module_name} of the game {name} does not import.",
+            f"{type(error).__name__}: {error}",
+            f"See that this works where you start apexmania: python -c 'import {module_name}'",
+        ) from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise ConfigError(
+            f"The module {module_name} has no factory {factory_name}.",
+            "The part behind the colon names a function or class that returns the environment.",
+            f"Callables there: {', '.join(_public_callables(module)) or 'none'}",
+        )
+    found: Callable[..., Game] = factory
+    return found
+
+
+def _public_callables(module: object) -> list[str]:
+    return sorted(
+        name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
+    )
