@@ -18,21 +18,27 @@ from actors.game_contract import CheckedGame, Game, check_spaces
 from actors.reward_clip import RewardClip
 from common.config import GameConfig
 from common.errors import ConfigError
-from common.game_spec import GameSpec
+from common.game_spec import GameSpec, action_history_features
 
 _LATER = ("standin", "tm20")
 
 
 def make_game(
-    config: GameConfig, *, training: bool, seed: int | None, render: bool = False
+    config: GameConfig,
+    *,
+    training: bool,
+    seed: int | None,
+    render: bool = False,
+    evaluation_jitter: float = 0.0,
 ) -> Game:
     """Returns the game that the config names, wrapped as the config asks.
 
     Args:
         config: name, options and wrappers.
-        training: whether the start may be jittered; evaluation always starts alike.
+        training: whether the start is jittered as the config says.
         seed: seed of the first episode, or None for a fresh one.
         render: whether ``render()`` shall return RGB pictures.
+        evaluation_jitter: the start's jitter where this is no training.
 
     Raises:
         ConfigError: the name, the plug-in's module, its factory or its spaces are not usable.
@@ -44,7 +50,8 @@ def make_game(
             "Drive --game sim, or wrap your link to the game in a factory: docs/games.md.",
         )
     if config.name == "sim":
-        game = _make_sim(config, training=training, render=render)
+        start_jitter = config.start_jitter if training else evaluation_jitter
+        game = _make_sim(config, start_jitter=start_jitter, render=render)
     else:
         game = _make_plugin(config, render=render)
     if config.reward_clip > 0.0:
@@ -68,7 +75,7 @@ def game_spec(env: Game, config: GameConfig) -> GameSpec:
     history, height, width = space.spaces["image"].shape or ()
     (n_features,) = space.spaces["features"].shape or (0,)
     n_actions = int(env.action_space.n)
-    n_past = action_history_features(config, n_actions=n_actions)
+    n_past = action_history_features(config, n_actions)
     return GameSpec(
         history=int(history),
         frame_height=int(height),
@@ -77,12 +84,6 @@ def game_spec(env: Game, config: GameConfig) -> GameSpec:
         n_actions=n_actions,
         feature_scale=_feature_scale(config, int(n_features) - n_past) + (1.0,) * n_past,
     )
-
-
-def action_history_features(config: GameConfig, *, n_actions: int) -> int:
-    """Returns how many features encode past actions, the last ones of the vector."""
-    width = len(config.actions[0]) if config.name == "sim" else n_actions
-    return config.action_history * width
 
 
 def _feature_scale(config: GameConfig, n_own: int) -> tuple[float, ...]:
@@ -112,7 +113,7 @@ def _action_table(game: Game, config: GameConfig) -> npt.NDArray[np.float32]:
     return np.eye(int(game.action_space.n), dtype=np.float32)
 
 
-def _make_sim(config: GameConfig, *, training: bool, render: bool) -> Game:
+def _make_sim(config: GameConfig, *, start_jitter: float, render: bool) -> Game:
     from actors.sim.env import SimEnv  # noqa: PLC0415 - other games need no numba
 
     return SimEnv(
@@ -121,7 +122,7 @@ def _make_sim(config: GameConfig, *, training: bool, render: bool) -> Game:
         image_size=config.image_size,
         history=config.history,
         max_steps=config.max_episode_steps,
-        start_jitter=config.start_jitter if training else 0.0,
+        start_jitter=start_jitter,
         render_mode="rgb_array" if render else None,
     )
 

@@ -262,6 +262,8 @@ class EvaluationConfig(Section):
     """Seconds between evaluations (s); 0 turns them off."""
     episodes: Positive = 20
     """Attempts of one evaluation (episodes)."""
+    start_jitter: Fraction = 0.1
+    """Randomness of sim's start pose in evaluation; with 0 every greedy lap would be the same one."""
     stop_at_finish_rate: Fraction | None = None
     """End the run when an evaluation finishes this share of its laps; none never does."""
 

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from common.config import GameConfig
+
 
 @dataclass(frozen=True, slots=True)
 class GameSpec:
@@ -42,3 +44,12 @@ class GameSpec:
 
 
 _INTEGER_FIELDS = ("history", "frame_height", "frame_width", "n_features", "n_actions")
+
+
+def action_history_features(game: GameConfig, n_actions: int) -> int:
+    """Returns how many features encode past actions; they are the last ones of the vector.
+
+    Each past action is its row of controls where the game has an action table, else one hot.
+    """
+    width = len(game.actions[0]) if game.name == "sim" else n_actions
+    return game.action_history * width

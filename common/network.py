@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from common.config import NetworkConfig
-from common.game_spec import GameSpec
+from common.config import Config, NetworkConfig
+from common.game_spec import GameSpec, action_history_features
 from common.noisy import LayerNoise, NoisyLinear
 
 Noise = tuple[LayerNoise, ...]
@@ -194,3 +194,8 @@ class IqnNetwork(nn.Module):
                 own[f"{stream_name}.{layer_name}.bias"] = bias
         plain.load_state_dict(own)
         return plain.to(self.feature_scale.device).eval()
+
+
+def network_for(spec: GameSpec, config: Config) -> IqnNetwork:
+    """Returns the network of a run; learner, actors and evaluation all build it here."""
+    return IqnNetwork(spec, config.network, action_history_features(config.game, spec.n_actions))
