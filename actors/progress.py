@@ -8,6 +8,8 @@ so an episode's total is at most the length of the line / 10, whatever the path.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -16,40 +18,45 @@ from common.errors import ConfigError
 
 POINT_SPACING_M = 0.1
 POINTS_PER_REWARD = 100.0
+_AXES = 2
+_FEWEST_POINTS = 2
+
+
+class _Search(NamedTuple):
+    """How far to look for the nearest point: points ahead and behind, and metres squared to the side."""
+
+    forward: int
+    backward: int
+    stray_squared: float
 
 
 @njit(cache=True)
-def _search(
-    line: NDArray[np.float64],
-    start: int,
-    forward: int,
-    backward: int,
-    stray_squared: float,
-    x: float,
-    y: float,
-    z: float,
+def _nearest(
+    line: NDArray[np.float64], start: int, search: _Search, position: tuple[float, float, float]
 ) -> int:
-    """tmrl's search: the nearest point ahead; if that is ``start`` itself, the nearest behind.
+    """Index of the nearest point ahead or, if that is ``start`` itself, of the nearest behind.
 
-    The forward search goes on as long as a nearer point turns up within ``forward`` points of the last.
+    The search ahead goes on as long as a nearer point turns up within ``forward`` points of the
+    last, as in tmrl.
     """
+    x, y, z = position
     best, least = start, np.inf
-    index, left = start, forward
+    index, left = start, search.forward
     while index < line.shape[0] and left > 0:
         dx, dy, dz = line[index, 0] - x, line[index, 1] - y, line[index, 2] - z
         squared = dx * dx + dy * dy + dz * dz
         if squared <= least:
-            best, least, left = index, squared, forward
+            best, least, left = index, squared, search.forward
         index += 1
         left -= 1
-    if least > stray_squared:
+    if least > search.stray_squared:
         return start
     if best == start:
-        for index in range(start - 1, max(start - backward, 0) - 1, -1):
-            dx, dy, dz = line[index, 0] - x, line[index, 1] - y, line[index, 2] - z
+        for behind in range(start - 1, max(start - search.backward, 0) - 1, -1):
+            dx, dy, dz = line[behind, 0] - x, line[behind, 1] - y, line[behind, 2] - z
             squared = dx * dx + dy * dy + dz * dz
             if squared < least:
-                best, least = index, squared
+                best, least = behind, squared
     return best
 
 
@@ -83,27 +90,11 @@ class ProgressReward:
         Raises:
             ConfigError: the line is no (N, 3) array of at least two finite points.
         """
-        points = np.array(line, dtype=np.float64, order="C")
-        if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
-            raise ConfigError(
-                what=f"a reward line of shape {points.shape}",
-                why="it needs two or more rows of x, y, z",
-                fix="record the reward line again",
-            )
-        if not np.isfinite(points).all():
-            raise ConfigError(
-                what="a reward line with values that are not finite",
-                why="distances to it would be meaningless",
-                fix="record the reward line again",
-            )
-        points.setflags(write=False)
-        self.line = points
-        self._check_forward = check_forward
-        self._check_backward = check_backward
-        self._stray_squared = max_stray_m * max_stray_m
+        self.line = _checked(line)
+        self._search = _Search(check_forward, check_backward, max_stray_m * max_stray_m)
         self._failure_countdown = failure_countdown
         self._min_steps = min_steps
-        self._last = len(points) - 1
+        self._last = len(self.line) - 1
         self.reset()
 
     def reset(self) -> None:
@@ -116,16 +107,7 @@ class ProgressReward:
     def advance(self, position: tuple[float, float, float]) -> float:
         """Reward for having moved to ``position`` (x, y, z in metres): new ground in metres / 10."""
         self._steps += 1
-        self._current = _search(
-            self.line,
-            self._current,
-            self._check_forward,
-            self._check_backward,
-            self._stray_squared,
-            position[0],
-            position[1],
-            position[2],
-        )
+        self._current = _nearest(self.line, self._current, self._search, position)
         gained = self._current - self._furthest
         if gained <= 0:
             self._idle_steps += 1
@@ -158,3 +140,22 @@ class ProgressReward:
         """Raise AssertionError if the counters contradict each other."""
         assert 0 <= self._current <= self._furthest <= self._last
         assert 0 <= self._idle_steps <= self._steps
+
+
+def _checked(line: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A read-only copy of the line, refused unless it is two or more finite points."""
+    points = np.array(line, dtype=np.float64, order="C")
+    if points.ndim != _AXES or points.shape[1:] != (3,) or len(points) < _FEWEST_POINTS:
+        raise ConfigError(
+            what=f"a reward line of shape {points.shape}",
+            why="it needs two or more rows of x, y, z",
+            fix="record the reward line again",
+        )
+    if not np.isfinite(points).all():
+        raise ConfigError(
+            what="a reward line with values that are not finite",
+            why="distances to it would be meaningless",
+            fix="record the reward line again",
+        )
+    points.setflags(write=False)
+    return points

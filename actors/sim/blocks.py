@@ -106,7 +106,7 @@ def _arc(
     """Positions and headings at distances ``along`` an arc that begins at ``pose``."""
     x, y, heading, _ = pose
     turned = heading + curvature * along
-    if abs(curvature) < 1e-9:
+    if curvature == 0.0:
         return x + along * math.cos(heading), y + along * math.sin(heading), turned
     return (
         x + (np.sin(turned) - math.sin(heading)) / curvature,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import gymnasium as gym
 import numpy as np
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from actors.progress import ProgressReward
 from actors.sim.camera import Camera
-from actors.sim.car import ELEVATION, GEAR, HEADING, OFFSET, POS_X, POS_Y, RPM, Car
+from actors.sim.car import Car
 from actors.sim.catalogue import load_track
+from actors.sim.physics import ELEVATION, GEAR, HEADING, OFFSET, POS_X, POS_Y, RPM
 from common.errors import ConfigError
 
 Observation: TypeAlias = dict[str, NDArray[Any]]
@@ -54,7 +55,7 @@ class SimEnv(gym.Env[Observation, np.int64]):
     The same seed and actions give the same bits.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 (Gymnasium's own shape)
 
     def __init__(
         self,
@@ -113,12 +114,13 @@ class SimEnv(gym.Env[Observation, np.int64]):
         self._steps = 0
         self._stack = np.zeros((history, image_size, image_size), dtype=np.uint8)
         self.action_space = spaces.Discrete(len(self._actions))
-        self.observation_space = spaces.Dict(
+        observation_space = spaces.Dict(
             {
                 "image": spaces.Box(0, 255, self._stack.shape, np.uint8),
                 "features": spaces.Box(-np.inf, np.inf, (3,), np.float32),
             }
         )
+        self.observation_space = cast("spaces.Space[Observation]", observation_space)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -149,8 +151,7 @@ class SimEnv(gym.Env[Observation, np.int64]):
         Args:
             action: index of the row.
         """
-        gas, brake, steer = self._actions[action]
-        self.car.drive(gas, brake, steer, TICKS_PER_STEP)
+        self.car.drive(self._actions[action], TICKS_PER_STEP)
         self._steps += 1
         state = self.car.state
         reward = self._progress.advance((state[POS_X], state[POS_Y], state[ELEVATION]))
@@ -167,7 +168,7 @@ class SimEnv(gym.Env[Observation, np.int64]):
         truncated = reason == "time_limit"
         return self._observation(), reward, reason is not None and not truncated, truncated, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The camera's picture in colour, uint8 (360, 640, 3); None without ``rgb_array``."""
         if self.render_mode is None:
             return None

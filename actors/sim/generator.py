@@ -11,6 +11,7 @@ from actors.sim.blocks import BLOCK_M, Block, X, Y, chicane, left, right, straig
 
 CLEARANCE_M = 34.0
 PIECES = 10
+LEFT_SHARE, CHICANE_SHARE = 0.5, 0.15
 _TRIES = 12
 _RADII = (24.0, 32.0, 40.0, 50.0, 64.0)
 _ANGLES = (45.0, 60.0, 90.0, 120.0, 180.0)
@@ -45,8 +46,8 @@ def _draw(rng: np.random.Generator) -> tuple[Block, ...]:
     """A curve or a chicane, and the straight that leads out of it."""
     out = straight(float(rng.integers(1, 5)), grade=float(rng.choice([0.0, 0.0, 0.0, 0.08, -0.08])))
     radius = float(rng.choice(_RADII))
-    turn = left if rng.random() < 0.5 else right
-    if rng.random() < 0.15:
+    turn = left if rng.random() < LEFT_SHARE else right
+    if rng.random() < CHICANE_SHARE:
         return (*chicane(max(radius, 32.0), 40.0), out)
     return (turn(radius, float(rng.choice(_ANGLES))), out)
 

@@ -10,8 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actors.sim.blocks import CURVATURE, X, Y
-from actors.sim.car import HEADING, LINE_ROW, POS_X, POS_Y, ROAD_GRIP, SPEED_X, Car
+from actors.sim.blocks import CURVATURE, POINT_SPACING_M, X, Y
+from actors.sim.car import Car
+from actors.sim.physics import (
+    HEADING,
+    LINE_ROW,
+    OVERSTEER,
+    POS_X,
+    POS_Y,
+    ROAD_GRIP,
+    SPEED_X,
+    TIGHTEST_CURVATURE,
+)
 
 BRAKING = 9.0
 _STRIDE = 20
@@ -40,12 +50,10 @@ class Pilot:
         laps = 2 if car.track.closed else 1
         for _ in range(laps):
             for index in range(len(plan) - 1, -1, -1):
-                ahead = (
-                    plan[(index + 1) % len(plan)]
-                    if car.track.closed or index + 1 < len(plan)
-                    else plan[index]
-                )
-                plan[index] = min(plan[index], math.sqrt(ahead**2 + 2 * BRAKING * 0.1 * _STRIDE))
+                following = (index + 1) % len(plan) if car.track.closed else index + 1
+                ahead = plan[min(following, len(plan) - 1)]
+                braked = math.sqrt(ahead**2 + 2 * BRAKING * POINT_SPACING_M * _STRIDE)
+                plan[index] = min(plan[index], braked)
         self._plan = plan
 
     def controls(self) -> tuple[float, float, float]:
@@ -60,7 +68,7 @@ class Pilot:
         error = math.remainder(bearing - state[HEADING], 2 * math.pi)
         distance = math.hypot(line[ahead, Y] - state[POS_Y], line[ahead, X] - state[POS_X])
         wanted_yaw = 2.0 * speed * math.sin(error) / max(distance, 1.0)
-        limit = min(speed * math.tan(0.45) / 2.6, 1.12 * ROAD_GRIP / max(speed, 3.0))
+        limit = min(speed * TIGHTEST_CURVATURE, OVERSTEER * ROAD_GRIP / max(speed, 3.0))
         steer = -wanted_yaw / max(limit, 0.05)
         if abs(error) > math.pi / 2:
             steer = math.copysign(1.0, -error)

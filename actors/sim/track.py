@@ -22,13 +22,14 @@ from actors.sim.blocks import (
     end_pose,
     trace,
 )
-from actors.sim.nearest import CELL_M, nearest_grid
+from actors.sim.road import CELL_M, Road, nearest_grid
 from common.errors import ConfigError
 
 LEAD_IN_M = 24.0
 RUN_OFF_M = 64.0
 CHECKPOINT_EVERY_M = 150.0
 MARGIN_M = 48.0
+CLOSURE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,19 @@ class Track:
         return np.ascontiguousarray(self.line[rows % len(self.line)][:, [X, Y, HEIGHT]])
 
     @property
+    def road(self) -> Road:
+        """What the compiled functions need of this track."""
+        return Road(
+            line=self.line,
+            closed=self.closed,
+            nearest=self.nearest,
+            origin_x=self.origin[0],
+            origin_y=self.origin[1],
+            half_width=self.width_m / 2,
+            gates=self.gates,
+        )
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 of what the track is (line to the millimetre, width, gates), whatever its name."""
         digest = hashlib.sha256()
@@ -101,7 +115,7 @@ class Track:
 
 
 def build_track(
-    name: str, blocks: Sequence[Block], width_m: float = 16.0, closed: bool = False
+    name: str, blocks: Sequence[Block], width_m: float = 16.0, *, closed: bool = False
 ) -> Track:
     """A validated track from a row of blocks.
 
@@ -198,7 +212,7 @@ def _check_closure(track: Track) -> None:
 def _check_end(track: Track, blocks: Sequence[Block]) -> None:
     heading, height = end_pose(blocks)[2:]
     turned = math.remainder(heading, 2 * math.pi)
-    if abs(turned) > 1e-3 or abs(height) > 1e-3:
+    if max(abs(turned), abs(height)) > CLOSURE_TOLERANCE:
         raise _refuse(
             track,
             why=f"the lap ends turned by {math.degrees(turned):.1f} degrees and {height:.2f} m high",
