@@ -19,5 +19,7 @@ Settings = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, Parameter(name="--json", help="Print JSON instead of text.", show_default=False)]
+Json = Annotated[
+    bool, Parameter(name="--json", help="Print JSON instead of text.", show_default=False)
+]
 RunsDir = Annotated[Path, Parameter(name="--runs-dir", help="Folder that holds the runs.")]

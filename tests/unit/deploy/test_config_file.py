@@ -168,5 +168,5 @@ def test_the_resolved_yaml_reads_back_to_the_same_configuration(name: str, tmp_p
 def test_explain_finds_keys_and_sections_and_suggests() -> None:
     assert [entry.key for entry in config_file.explain("replay.alpha")] == ["replay.alpha"]
     assert len(config_file.explain("learner.target")) == 3
-    with pytest.raises(ConfigError, match="replay.alpha"):
+    with pytest.raises(ConfigError, match=r"replay\.alpha"):
         config_file.explain("replay.alfa")

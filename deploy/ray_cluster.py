@@ -1,0 +1,141 @@
+"""A private Ray cluster for one run: loopback, token authentication, its own temporary folder."""
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+from ray._raylet import (  # type: ignore[attr-defined] # an extension module without stubs
+    AuthenticationTokenLoader,
+    Config,
+)
+
+from common.errors import MachineError
+
+_OBJECT_STORE_BYTES = 80_000_000
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+
+
+@contextmanager
+def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None]:
+    """Starts Ray for the length of a block and stops exactly that Ray afterwards.
+
+    The working folder is the run folder while Ray runs, because Ray puts it on the workers' import
+    path: a stray ``common.py`` where the user happens to stand must not reach them. Workers inherit
+    one thread each from the environment; the learner raises its own.
+
+    Args:
+        num_cpus: logical CPUs, one for each process that is placed.
+        run_folder: becomes the working folder.
+        logs: takes the workers' output.
+
+    Raises:
+        MachineError: Ray did not start here.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix="am-", dir="/tmp"))
+    token = temporary / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32), encoding="ascii")
+    environment = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        **dict.fromkeys(_THREAD_VARIABLES, "1"),
+    }
+    with (
+        _environment(environment),
+        _folder(run_folder),
+        _removed(temporary),
+        _linked(logs, temporary),
+    ):
+        try:
+            _start(num_cpus, temporary)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _start(num_cpus: int, temporary: Path) -> None:
+    # Ray read the environment when it was imported; it has to look again.
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+    try:
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(temporary),
+        )
+    except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+        raise MachineError(
+            "Ray did not start on this machine.",
+            " ".join(str(error).split()) or type(error).__name__,
+            "apexmania doctor",
+        ) from error
+
+
+@contextmanager
+def _removed(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in (*values, "RAY_ADDRESS")}
+    os.environ.update(values)
+    os.environ.pop("RAY_ADDRESS", None)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(path)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def _linked(logs: Path, temporary: Path) -> Iterator[None]:
+    """Shows Ray's logs as ``ray-live`` while it runs; keeps what its workers printed in ``ray``."""
+    live = logs / "ray-live"
+    source = temporary / "session_latest" / "logs"
+    live.unlink(missing_ok=True)
+    live.symlink_to(source, target_is_directory=True)
+    try:
+        yield
+    finally:
+        live.unlink(missing_ok=True)
+        kept = logs / "ray"
+        kept.mkdir(exist_ok=True)
+        for file in [*source.glob("worker-*.out"), *source.glob("worker-*.err")]:
+            if file.stat().st_size > 0:
+                shutil.copy(file, kept)

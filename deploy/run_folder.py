@@ -1,0 +1,315 @@
+"""The folder of one run: its lock, its files, and how they are written whole or not at all."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+import numpy as np
+
+from common.config import Config
+from common.errors import ConfigError, CorruptError
+from deploy.config_file import load_config, to_yaml
+
+DEFAULT_RUNS = Path("runs")
+_WORDS = [
+    "amber",
+    "apex",
+    "banked",
+    "brisk",
+    "chicane",
+    "clipping",
+    "cobalt",
+    "crest",
+    "drift",
+    "eager",
+    "esses",
+    "fast",
+    "flatout",
+    "gravel",
+    "grippy",
+    "hairpin",
+    "humming",
+    "ivory",
+    "kerb",
+    "lively",
+    "loop",
+    "minty",
+    "neat",
+    "nimble",
+    "oval",
+    "paddock",
+    "quick",
+    "rally",
+    "ruby",
+    "silver",
+    "slick",
+    "smooth",
+    "snappy",
+    "straight",
+    "sunny",
+    "swift",
+    "tarmac",
+    "throttle",
+    "turbo",
+    "velvet",
+    "vivid",
+    "zippy",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of one run.
+
+    Attributes:
+        path: the folder, absolute.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is also its name in Redis."""
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def record_file(self) -> Path:
+        """What started when, with which Redis, and which critical settings were changed."""
+        return self.path / "run.json"
+
+    @property
+    def summary_file(self) -> Path:
+        """The results."""
+        return self.path / "summary.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row of learner metrics a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def episodes_file(self) -> Path:
+        """One finished episode a line."""
+        return self.path / "episodes.jsonl"
+
+    @property
+    def evaluations_file(self) -> Path:
+        """One greedy evaluation a line."""
+        return self.path / "evaluations.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of the learner."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of every process."""
+        return self.path / "logs"
+
+    @property
+    def plots(self) -> Path:
+        """Pictures."""
+        return self.path / "plots"
+
+    @property
+    def videos(self) -> Path:
+        """Videos."""
+        return self.path / "videos"
+
+    @property
+    def redis(self) -> Path:
+        """Data, password and configuration of the private Redis."""
+        return self.path / "redis"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that runs in this folder."""
+        return self.path / "lock"
+
+    def prepare(self, config: Config) -> None:
+        """Makes the folders and writes the resolved configuration."""
+        for folder in (self.checkpoints, self.logs, self.plots, self.videos):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.config_file, to_yaml(config))
+
+    def read_config(self) -> Config:
+        """Returns the configuration that the run was started with."""
+        return load_config(file=self.config_file)
+
+    def in_use(self) -> bool:
+        """Tells whether a process runs in this folder now."""
+        if not self.lock_file.exists():
+            return False
+        try:
+            with RunLock(self):
+                return False
+        except ConfigError:
+            return True
+
+
+class RunLock:
+    """Holds a run folder for one process; the kernel lets go when that process dies."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._stream: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        """Takes the lock.
+
+        Raises:
+            ConfigError: another process holds it.
+        """
+        stream = self._folder.lock_file.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            holder = stream.read().strip()
+            stream.close()
+            raise ConfigError(
+                f"The run folder {str(self._folder.path)!r} is in use.",
+                f"process {holder or 'of unknown id'} holds its lock",
+                f"stop it with Ctrl-C or: kill -INT {holder or 'PID'}; or choose another --run-dir",
+            ) from error
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        self._stream = stream
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Lets go of the folder."""
+        assert self._stream is not None
+        self._stream.close()
+
+
+def create(*, runs: Path, preset: str | None, path: Path | None = None) -> RunFolder:
+    """Makes a new run folder and points ``latest`` at it.
+
+    Args:
+        runs: folder that holds the runs.
+        preset: part of the name.
+        path: the folder to use instead of a made-up name.
+
+    Raises:
+        ConfigError: ``path`` already holds a run.
+    """
+    if path is not None:
+        folder = RunFolder(path.resolve())
+        if folder.config_file.exists():
+            raise ConfigError(
+                f"{str(path)!r} already holds a run.",
+                "a new run would mix its files with the old ones",
+                f"apexmania train --resume {path}, or choose another --run-dir",
+            )
+        folder.path.mkdir(parents=True, exist_ok=True)
+        return folder
+    runs = runs.resolve()
+    runs.mkdir(parents=True, exist_ok=True)
+    while True:
+        word = _WORDS[int(np.random.default_rng().integers(len(_WORDS)))]
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        folder = RunFolder(runs / f"{stamp}-{preset or 'proven'}-{word}")
+        try:
+            folder.path.mkdir()
+        except FileExistsError:
+            continue
+        point_latest(folder)
+        return folder
+
+
+def point_latest(folder: RunFolder) -> None:
+    """Points ``latest`` beside a run folder at it."""
+    link = folder.path.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        return
+    beside = link.with_name(f".latest-{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(folder.path.name, target_is_directory=True)
+    beside.replace(link)
+
+
+def open_run(path: Path) -> RunFolder:
+    """Returns an existing run.
+
+    Args:
+        path: the folder, or a link to it.
+
+    Raises:
+        ConfigError: there is no run.
+    """
+    folder = RunFolder(path.resolve())
+    if not folder.config_file.exists():
+        raise ConfigError(
+            f"{str(path)!r} is no run.",
+            f"there is no {folder.config_file}",
+            "apexmania runs list",
+        )
+    return folder
+
+
+def all_runs(runs: Path) -> list[RunFolder]:
+    """Returns all runs in a folder, oldest first."""
+    if not runs.is_dir():
+        return []
+    found = [
+        RunFolder(entry.resolve())
+        for entry in sorted(runs.iterdir())
+        if entry.is_dir() and not entry.is_symlink()
+    ]
+    return [folder for folder in found if folder.config_file.exists()]
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes a file beside its place and renames it, so that no reader ever sees half of it."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    with beside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
+
+
+def write_json(file: Path, values: dict[str, Any]) -> None:
+    """Writes a JSON file whole."""
+    write_text(file, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Returns what a JSON file holds; empty where there is no file.
+
+    Raises:
+        CorruptError: it is not JSON.
+    """
+    if not file.exists():
+        return {}
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CorruptError(
+            f"{file} is not JSON.", str(error), "restore it from a copy, or delete it"
+        ) from error
+    assert isinstance(values, dict)
+    return values
+
+
+def read_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a JSONL file; a torn last line is left out."""
+    if not file.exists():
+        return
+    with file.open("rb") as stream:
+        for line in stream:
+            if line.endswith(b"\n"):
+                yield json.loads(line)

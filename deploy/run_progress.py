@@ -1,0 +1,99 @@
+"""What is known about a run: the newest rows and the running totals, for console, summary and status."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.run_folder import RunFolder, read_rows
+
+Row = dict[str, Any]
+_RECENT = 100
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """Totals over the rows of one run, however often it was resumed.
+
+    Attributes:
+        metrics: newest row of learner metrics.
+        evaluation: newest greedy evaluation.
+        best_evaluation: evaluation with the highest finish rate, then the best median lap.
+        hearts: newest heartbeat of each process.
+        env_steps: env steps of the fleet.
+        episodes: finished episodes of the fleet.
+        finishes: episodes that reached the finish line.
+        best_lap_ms: shortest lap while training, or None.
+        returns: returns of the newest episodes.
+        staleness_sum: sum of the metric rows' mean staleness (learner steps).
+        staleness_max: largest staleness seen (learner steps).
+        metric_rows: rows of learner metrics.
+    """
+
+    metrics: Row = field(default_factory=dict)
+    evaluation: Row = field(default_factory=dict)
+    best_evaluation: Row = field(default_factory=dict)
+    hearts: dict[str, Row] = field(default_factory=dict)
+    env_steps: int = 0
+    episodes: int = 0
+    finishes: int = 0
+    best_lap_ms: float | None = None
+    returns: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    staleness_sum: float = 0.0
+    staleness_max: float = 0.0
+    metric_rows: int = 0
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> "RunProgress":
+        """Returns the totals of what a run folder holds."""
+        progress = cls()
+        for row in read_rows(folder.metrics_file):
+            progress.add_metrics(row)
+        for row in read_rows(folder.episodes_file):
+            progress.add_episode(row)
+        for row in read_rows(folder.evaluations_file):
+            progress.add_evaluation(row)
+        return progress
+
+    @property
+    def learner_steps(self) -> int:
+        """Learner steps of the newest metrics."""
+        return int(self.metrics.get("learner_steps", 0))
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the newest episodes."""
+        return sum(self.returns) / len(self.returns) if self.returns else None
+
+    @property
+    def staleness_mean(self) -> float | None:
+        """Mean staleness over all metric rows (learner steps)."""
+        return self.staleness_sum / self.metric_rows if self.metric_rows else None
+
+    def add_metrics(self, row: Row) -> None:
+        """Takes a row of learner metrics."""
+        self.metrics = row
+        self.metric_rows += 1
+        self.env_steps = max(self.env_steps, int(row["env_steps"]))
+        self.staleness_sum += float(row.get("staleness_mean") or 0.0)
+        self.staleness_max = max(self.staleness_max, float(row.get("staleness_max") or 0.0))
+
+    def add_episode(self, row: Row) -> None:
+        """Takes a finished episode."""
+        self.episodes += 1
+        self.returns.append(float(row["return"]))
+        self.env_steps = max(self.env_steps, int(row["env_steps"]))
+        lap_ms = row.get("finish_ms")
+        if lap_ms is not None:
+            self.finishes += 1
+            self.best_lap_ms = lap_ms if self.best_lap_ms is None else min(lap_ms, self.best_lap_ms)
+
+    def add_evaluation(self, row: Row) -> None:
+        """Takes a greedy evaluation."""
+        self.evaluation = row
+        if not self.best_evaluation or _rank(row) > _rank(self.best_evaluation):
+            self.best_evaluation = row
+
+
+def _rank(row: Row) -> tuple[float, float]:
+    median = row.get("median_ms")
+    return float(row["finish_rate"]), -float(median) if median is not None else float("-inf")

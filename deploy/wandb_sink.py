@@ -1,0 +1,106 @@
+"""Sends a run's rows to Weights & Biases from a process of its own.
+
+It reads the run's JSONL files and nothing else, so it may hang or die without the run noticing.
+Started as ``python -m deploy.wandb_sink RUN_FOLDER MODE PROJECT``; a SIGTERM makes it send what is
+left and end.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from deploy.run_folder import RunFolder, read_json
+
+_POLL_S = 2.0
+_HEARTBEAT_KEYS = ("_id", "time")
+
+
+class Tail:
+    """Follows a JSONL file from its beginning, whole lines only."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._offset = 0
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yields the rows that came since the last call."""
+        if not self._file.exists():
+            return
+        with self._file.open("rb") as stream:
+            stream.seek(self._offset)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                yield json.loads(line)
+
+
+def follow(folder: RunFolder, *, mode: str, project: str, stop: threading.Event) -> None:
+    """Sends rows until told to stop, then what is left.
+
+    Args:
+        folder: the run.
+        mode: offline or online.
+        project: name of the project.
+        stop: set when the run is over.
+    """
+    import wandb
+
+    run = wandb.init(
+        project=project,
+        name=folder.name,
+        id=folder.name,
+        dir=folder.path,
+        mode="online" if mode == "online" else "offline",
+        resume="allow",
+        config=folder.read_config().model_dump(mode="json"),
+        settings=wandb.Settings(silent=True, console="off"),
+    )
+    run.define_metric("learner_steps")
+    run.define_metric("learner/*", step_metric="learner_steps")
+    run.define_metric("episode_number")
+    run.define_metric("episode/*", step_metric="episode_number")
+    tails = {
+        "learner": Tail(folder.metrics_file),
+        "episode": Tail(folder.episodes_file),
+        "evaluation": Tail(folder.evaluations_file),
+    }
+    last = False
+    while not last:
+        last = stop.wait(_POLL_S)
+        for prefix, tail in tails.items():
+            for row in tail.rows():
+                run.log(_named(prefix, row))
+    run.summary.update(read_json(folder.summary_file))
+    run.finish()
+
+
+def _named(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
+    numbers = {
+        f"{prefix}/{key}": value
+        for key, value in row.items()
+        if isinstance(value, int | float) and key not in _HEARTBEAT_KEYS
+    }
+    if prefix == "learner":
+        numbers["learner_steps"] = row["learner_steps"]
+    if prefix == "episode":
+        numbers["episode_number"] = row["n"]
+    return numbers
+
+
+def main() -> None:
+    """Runs the side process."""
+    path, mode, project = sys.argv[1:4]
+    os.nice(10)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    follow(RunFolder(Path(path)), mode=mode, project=project, stop=stop)
+
+
+if __name__ == "__main__":
+    main()

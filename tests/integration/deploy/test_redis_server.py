@@ -1,0 +1,163 @@
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from common.errors import ApexManiaError, MachineError, MismatchError, UnreachableError
+from deploy import redis_program
+from deploy.redis_program import RedisProgram
+from deploy.redis_server import PrivateRedis, check_foreign, free_port, redacted
+from replay_server.connection import OUTAGES, connect
+
+pytestmark = pytest.mark.redis
+
+
+def _programs() -> list[RedisProgram]:
+    bundled = redis_program.bundled_program()
+    found = redis_program.find_program()
+    return [found] if bundled is None or bundled.path == found.path else [found, bundled]
+
+
+@pytest.fixture(params=_programs(), ids=lambda program: program.source)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PrivateRedis]:
+    started = PrivateRedis(
+        request.param, folder=tmp_path / "redis", log=tmp_path / "redis.log", max_bytes=50_000_000
+    )
+    started.start()
+    yield started
+    started.stop()
+
+
+def _within(seconds: float, pid_before: int | None, server: PrivateRedis) -> None:
+    deadline = time.monotonic() + seconds
+    connection = connect(server.url, name="test")
+    while time.monotonic() < deadline:
+        try:
+            if server.pid != pid_before and connection.ping():
+                return
+        except OUTAGES:
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"Redis was not back within {seconds} s")
+
+
+def test_it_listens_on_loopback_only_with_a_password_nobody_else_can_read(
+    server: PrivateRedis, tmp_path: Path
+) -> None:
+    assert server.pid is not None
+    listening = [
+        c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"
+    ]
+    assert set(listening) == {"127.0.0.1"}
+    for name in ("password", "redis.conf", "port"):
+        assert (tmp_path / "redis" / name).stat().st_mode & 0o077 == 0
+    password = (tmp_path / "redis" / "password").read_text()
+    assert password not in " ".join(psutil.Process(server.pid).cmdline())
+
+
+def test_a_wrong_password_is_a_mismatch(server: PrivateRedis) -> None:
+    with pytest.raises(MismatchError) as caught:
+        check_foreign(f"redis://:wrong@127.0.0.1:{server.port}/0")
+    assert "wrong" not in caught.value.what
+    assert caught.value.exit_code == 5
+
+
+def test_a_killed_server_comes_back_on_its_port_with_its_data(server: PrivateRedis) -> None:
+    connection = connect(server.url, name="test")
+    connection.set("kept", b"1")
+    assert server.pid is not None
+    before, port = server.pid, server.port
+    os.kill(before, signal.SIGKILL)
+    _within(10, before, server)
+    assert connect(server.url, name="test").get("kept") == b"1"
+    assert server.port == port
+    assert server.restarts == 1
+
+
+def test_a_full_server_is_named(tmp_path: Path) -> None:
+    server = PrivateRedis(
+        redis_program.find_program(), folder=tmp_path, log=tmp_path / "log", max_bytes=3_000_000
+    )
+    server.start()
+    try:
+        connection = connect(server.url, name="test")
+        with contextlib.suppress(*OUTAGES):
+            for index in range(1000):
+                connection.set(f"k{index}", b"x" * 100_000)
+        with pytest.raises(MachineError, match=r"is full"):
+            check_foreign(server.url)
+    finally:
+        server.stop()
+
+
+def test_stop_leaves_no_process_and_a_new_start_finds_data_port_and_password(
+    tmp_path: Path,
+) -> None:
+    urls = []
+    for _ in range(2):
+        server = PrivateRedis(
+            redis_program.find_program(), folder=tmp_path, log=tmp_path / "log", max_bytes=10**8
+        )
+        server.start()
+        pid = server.pid
+        assert pid is not None
+        urls.append(server.url)
+        connection = connect(server.url, name="test")
+        if len(urls) == 2:
+            assert connection.get("kept") == b"1"
+        connection.set("kept", b"1")
+        server.stop()
+        assert not psutil.pid_exists(pid)
+    assert urls[0] == urls[1]
+
+
+def test_a_port_in_use_is_not_taken(server: PrivateRedis) -> None:
+    assert free_port(preferred=server.port) != server.port
+
+
+def test_a_program_that_does_not_start_says_why(tmp_path: Path) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho 'Fatal: no luck today'\nexit 1\n")
+    program.chmod(0o755)
+    server = PrivateRedis(
+        RedisProgram(program, "7.0.0", "PATH"),
+        folder=tmp_path / "redis",
+        log=tmp_path / "log",
+        max_bytes=10**8,
+    )
+    with pytest.raises(MachineError, match=r"(?s)exit code 1.*no luck today"):
+        server.start()
+
+
+def test_an_absent_server_is_unreachable() -> None:
+    with pytest.raises(UnreachableError) as caught:
+        check_foreign(f"redis://:secret@127.0.0.1:{free_port()}/0")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:6379", "http://x", "redis://h:port/0"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ApexManiaError):
+        check_foreign(url)
+
+
+def test_an_old_server_on_the_path_is_passed_over(tmp_path: Path) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0'\n")
+    program.chmod(0o755)
+    bundled = redis_program.bundled_program()
+    if bundled is None:
+        with pytest.raises(MachineError, match=r"is 6\.2\.14"):
+            redis_program.find_program(str(tmp_path))
+    else:
+        assert redis_program.find_program(str(tmp_path)) == bundled
+
+
+def test_a_shown_address_has_no_password() -> None:
+    assert redacted("redis://u:pw@h:1/0") == "redis://u:***@h:1/0"
+    assert redacted("redis://h:1/0") == "redis://h:1/0"
