@@ -76,12 +76,19 @@ class Stream(nn.Module):
 
     def forward(self, x: Tensor, noise: Noise | None) -> Tensor:
         """Returns [..., width_out]; the noise holds one draw for each of the two layers."""
-        if isinstance(self.hidden, NoisyLinear) and isinstance(self.out, NoisyLinear):
-            first, second = noise if noise is not None else (None, None)
-            out: Tensor = self.out(torch.relu(self.hidden(x, first)), second)
-            return out
-        plain: Tensor = self.out(torch.relu(self.hidden(x)))
-        return plain
+        first, second = noise if noise is not None else (None, None)
+        hidden = torch.relu(_apply(self.hidden, x, first))
+        if not torch.is_autocast_enabled(x.device.type):
+            return _apply(self.out, hidden, second)
+        # Quantile values reach 50 and more, where bfloat16 resolves no better than 0.25.
+        with torch.autocast(x.device.type, enabled=False):
+            return _apply(self.out, hidden.float(), second)
+
+
+def _apply(layer: nn.Linear | NoisyLinear, x: Tensor, noise: LayerNoise | None) -> Tensor:
+    """Applies one layer of a stream; a plain layer takes no noise."""
+    y: Tensor = layer(x, noise) if isinstance(layer, NoisyLinear) else layer(x)
+    return y
 
 
 class IqnNetwork(nn.Module):
@@ -133,7 +140,9 @@ class IqnNetwork(nn.Module):
     def forward(
         self, images: Tensor, features: Tensor, taus: Tensor, noise: Noise | None = None
     ) -> Tensor:
-        """Returns the quantile values Z_tau(s, a), float32 or bfloat16 [batch, n_tau, action].
+        """Returns the quantile values Z_tau(s, a), float32 [batch, n_tau, action].
+
+        Under bfloat16 autocast all layers but the last of each stream run in bfloat16.
 
         Args:
             images: uint8 [batch, history, height, width].

@@ -1,8 +1,8 @@
 """Network weights on the wire and on disk: a checked header in front of safetensors.
 
 8 bytes   param version, big-endian signed, so that a reader can poll it alone
-4 bytes   crc32 of what follows
 4 bytes   length of the header
+4 bytes   crc32 of all but these four bytes
 header    msgpack {contract, created_at}
 tensors   safetensors: parameters and BatchNorm buffers; there is no noise to send
 """
@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from common.errors import CorruptError, MismatchError
 
-_PREFIX = struct.Struct(">qII")
+_PREFIX = struct.Struct(">qI")
+_CHECKSUM = struct.Struct(">I")
 _MAX_HEADER_BYTES = 65_536
 
 
@@ -52,9 +53,15 @@ def cpu_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 def encode_weights(network: nn.Module, *, param_version: int, contract: str) -> bytes:
     """Returns the weights of the network as one checked blob."""
+    return encode_tensors(cpu_tensors(network), param_version=param_version, contract=contract)
+
+
+def encode_tensors(tensors: dict[str, Tensor], *, param_version: int, contract: str) -> bytes:
+    """Returns a state dict of contiguous CPU tensors as one checked blob."""
     header: bytes = msgpack.packb({"contract": contract, "created_at": time.time()})
-    body = header + save(cpu_tensors(network))
-    return _PREFIX.pack(param_version, zlib.crc32(body), len(header)) + body
+    body = header + save(tensors)
+    prefix = _PREFIX.pack(param_version, len(header))
+    return prefix + _CHECKSUM.pack(zlib.crc32(body, zlib.crc32(prefix))) + body
 
 
 def decode_weights(blob: bytes, *, contract: str | None) -> ParamSnapshot:
@@ -69,11 +76,12 @@ def decode_weights(blob: bytes, *, contract: str | None) -> ParamSnapshot:
         MismatchError: the weights belong to another contract.
     """
     view = memoryview(blob)
-    if len(view) < _PREFIX.size:
+    if len(view) < _PREFIX.size + _CHECKSUM.size:
         raise _corrupt(f"it holds {len(view)} bytes, fewer than its header")
-    version, checksum, header_bytes = _PREFIX.unpack_from(view)
-    body = view[_PREFIX.size :]
-    if zlib.crc32(body) != checksum:
+    version, header_bytes = _PREFIX.unpack_from(view)
+    (checksum,) = _CHECKSUM.unpack_from(view, _PREFIX.size)
+    body = view[_PREFIX.size + _CHECKSUM.size :]
+    if zlib.crc32(body, zlib.crc32(view[: _PREFIX.size])) != checksum:
         raise _corrupt("its checksum does not match its content")
     if header_bytes > min(len(body), _MAX_HEADER_BYTES):
         raise _corrupt(f"its header claims {header_bytes} bytes")

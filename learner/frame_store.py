@@ -1,103 +1,65 @@
 """The learner's own copy of the log: each frame once, uint8, gathered into batches by id.
 
-Segments arrive in id order and live in a ring of frame slots; a transition is a row of columns that
-points at the slot of its newest frame. What the ring overwrites leaves the window ``[low, high)``,
-which travels in every sampling request, so that no id outside it is ever asked for.
+Segments arrive in id order and live in a ring of frame slots on the learner's device; a transition is
+a row of columns that points at the slot of its newest frame. What leaves the window ``[low, high)`` is
+decided by the log alone, never by where the ring happens to wrap, so a store that is rebuilt after a
+restart has the same window as the one that was lost. The window travels in every sampling request, so
+that no id outside it is ever asked for.
 """
 
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from common.game_spec import GameSpec
 from common.segment import MAX_FRAMES, Segment, max_steps
 from learner.batch import Batch
+from learner.n_step import n_step_rows
 
-_SLACK_SEGMENTS = 8
+_SHORT_EPISODE_STEPS = 25
+"""Each segment repeats ``history`` frames; episodes down to this length still fill the capacity."""
+_NO_FRAMES = -1
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Columns of the transitions of one segment, offsets relative to its first frame."""
+class _Stored:
+    """Where one segment lies: slots [begin, end) and the id after its last transition."""
 
-    newest: npt.NDArray[np.int64]
-    span: npt.NDArray[np.int64]
-    returns: npt.NDArray[np.float32]
-    discounts: npt.NDArray[np.float32]
+    begin: int
+    end: int
+    next_id: int
+
+    @property
+    def frames(self) -> int:
+        return self.end - self.begin
 
 
-def n_step_rows(
-    rewards: npt.NDArray[np.float32],
-    *,
-    transitions: int,
-    n_step: int,
-    discount: float,
-    terminated: bool,
-    history: int,
-) -> _Rows:
-    """Returns n-step returns and bootstraps of a segment's transitions.
+def frame_budget(capacity: int, *, history: int, n_step: int) -> int:
+    """Returns how many frames hold the last ``capacity`` transitions.
 
-    A transition looks at most ``n_step`` rewards ahead and stops at the segment's end, which is the
-    episode's end for every transition that is cut short. A termination bootstraps with 0, a
-    truncation with gamma to the number of steps taken.
-
-    Args:
-        rewards: float32 [m], one reward per env step.
-        transitions: how many of the m steps start a transition here.
-        n_step: the n of the return, in env steps.
-        discount: gamma of one env step.
-        terminated: whether the episode terminated with the last step.
-        history: frames in an observation.
-
-    Source:
-        Sutton & Barto (2018), eq. 7.1; Pardo et al. (2018) for the bootstrap at time limits.
+    Whole segments repeat ``history`` frames and, inside an episode, ``n_step - 1`` steps; where
+    episodes are shorter than 25 env steps the window holds fewer transitions than the capacity.
     """
-    steps = len(rewards)
-    start = np.arange(transitions, dtype=np.int64)
-    span = np.minimum(n_step, steps - start)
-    returns = np.zeros(transitions, np.float64)
-    for offset in range(n_step):
-        inside = start + offset < steps
-        returns[inside] += discount**offset * rewards[start[inside] + offset]
-    bootstraps = np.power(discount, span.astype(np.float64))
-    if terminated:
-        bootstraps[start + span == steps] = 0.0
-    return _Rows(
-        newest=start + history - 1,
-        span=span,
-        returns=returns.astype(np.float32),
-        discounts=bootstraps.astype(np.float32),
-    )
-
-
-@numba.njit(cache=True)
-def _gather_images(
-    frames: npt.NDArray[np.uint8],
-    newest: npt.NDArray[np.int64],
-    out: npt.NDArray[np.uint8],
-) -> None:
-    """Copies the ``history`` frames that end at each slot into out [batch, history, bytes]."""
-    history = out.shape[1]
-    for row in range(newest.shape[0]):
-        for age in range(history):
-            out[row, age] = frames[newest[row] - history + 1 + age]
+    whole = MAX_FRAMES / (max_steps(history) - n_step + 1)
+    short = 1.0 + history / _SHORT_EPISODE_STEPS
+    return int(capacity * max(whole, short)) + 2 * MAX_FRAMES
 
 
 class FrameStore:
-    """Ring of frames with the transitions that point into it.
+    """Ring of frames with the transitions that point into it; used by one thread.
 
     Args:
         spec: shapes of the game.
         capacity: most transitions kept.
         n_step: n of the returns, env steps.
         discount: gamma of one env step.
-        batch_size: rows of a batch; its buffers are allocated once.
-        device: where batches go.
+        batch_size: rows of a batch; its image buffers are allocated once.
+        device: where frames live and batches are gathered.
     """
 
     def __init__(
@@ -115,35 +77,50 @@ class FrameStore:
         self.n_step = n_step
         self.discount = discount
         self.device = device
-        whole = -(-capacity // (max_steps(spec.history) - n_step + 1)) + _SLACK_SEGMENTS
-        self.slots = whole * MAX_FRAMES
-        self._frames = np.zeros((self.slots, spec.frame_bytes), np.uint8)
-        self._features = np.zeros((self.slots, spec.n_features), np.float32)
-        self._newest = np.zeros(capacity, np.int64)
+        self._budget = frame_budget(capacity, history=spec.history, n_step=n_step)
+        # A wrap wastes at most MAX_FRAMES - 1 slots, so what the budget admits always finds room.
+        self._slots = self._budget + MAX_FRAMES
+        self._frames = torch.empty(
+            (self._slots, spec.frame_bytes), dtype=torch.uint8, device=device
+        )
+        self._features = torch.zeros((self._slots, spec.n_features), device=device)
+        self._newest = np.full(capacity, _NO_FRAMES, np.int64)
         self._span = np.zeros(capacity, np.int64)
         self._actions = np.zeros(capacity, np.int64)
         self._returns = np.zeros(capacity, np.float32)
         self._discounts = np.zeros(capacity, np.float32)
         self._versions = np.zeros(capacity, np.int64)
-        self._segments: deque[tuple[int, int, int, int]] = deque()
+        self._segments: deque[_Stored] = deque()
+        self._frames_held = 0
         self._write_slot = 0
         self.low = 0
         self.high = 0
-        self._images = self._buffer(batch_size, torch.uint8, spec.history, spec.frame_bytes)
-        self._next_images = self._buffer(batch_size, torch.uint8, spec.history, spec.frame_bytes)
-
-    def _buffer(self, rows: int, dtype: torch.dtype, *shape: int) -> torch.Tensor:
-        return torch.empty((rows, *shape), dtype=dtype, pin_memory=self.device.type == "cuda")
+        self._ages = torch.arange(1 - spec.history, 1, device=device)
+        shape = (batch_size, spec.history, spec.frame_height, spec.frame_width)
+        self._images = torch.empty(shape, dtype=torch.uint8, device=device)
+        self._next_images = torch.empty(shape, dtype=torch.uint8, device=device)
 
     @property
     def size(self) -> int:
-        """Transitions that can be sampled now."""
+        """Ids in the window."""
         return self.high - self.low
 
+    @property
+    def bytes_reserved(self) -> int:
+        """Bytes of the ring of frames."""
+        return self._slots * self.spec.frame_bytes
+
     def start_at(self, first_id: int) -> None:
-        """Sets the id of the first transition of an empty store."""
-        assert self.size == 0
+        """Empties the store; the next transition has this id."""
+        self._segments.clear()
+        self._frames_held = 0
+        self._write_slot = 0
+        self._newest.fill(_NO_FRAMES)
         self.low = self.high = first_id
+
+    def forget_before(self, low: int) -> None:
+        """Raises the window's lower end, as far as its upper end."""
+        self._evict_to(min(low, self.high))
 
     def skip(self, first_id: int, count: int) -> None:
         """Leaves ids without data, for a segment that failed its check.
@@ -151,6 +128,7 @@ class FrameStore:
         They stay inside the window, so the caller must tell the service never to sample them.
         """
         assert first_id == self.high
+        self._newest[np.arange(first_id, first_id + count) % self.capacity] = _NO_FRAMES
         self.high += count
         self._evict_to(self.high - self.capacity)
 
@@ -163,81 +141,90 @@ class FrameStore:
         """
         assert first_id == self.high
         meta = segment.meta
-        frames = len(segment.frames)
-        slot = self._allocate(frames)
-        self._frames[slot : slot + frames] = segment.frames.reshape(frames, -1)
-        look_back = self.spec.history - 1
-        self._features[slot + look_back : slot + frames] = meta.features
         rows = n_step_rows(
             meta.rewards,
             transitions=meta.transitions,
             n_step=self.n_step,
             discount=self.discount,
             terminated=meta.terminated,
-            history=self.spec.history,
         )
-        columns = np.arange(first_id, first_id + meta.transitions) % self.capacity
-        self._newest[columns] = rows.newest + slot
+        frames = len(segment.frames)
+        slot = self._make_room(frames)
+        pixels = torch.from_numpy(np.ascontiguousarray(segment.frames)).view(frames, -1)
+        self._frames[slot : slot + frames] = pixels.to(self.device)
+        newest = slot + self.spec.history - 1
+        self._features[newest : slot + frames] = torch.from_numpy(
+            np.ascontiguousarray(meta.features)
+        ).to(self.device)
+        self.high = first_id + meta.transitions
+        columns = np.arange(first_id, self.high) % self.capacity
+        self._newest[columns] = np.arange(newest, newest + meta.transitions)
         self._span[columns] = rows.span
         self._returns[columns] = rows.returns
         self._discounts[columns] = rows.discounts
         self._actions[columns] = meta.actions[: meta.transitions]
         self._versions[columns] = meta.param_version
-        self.high = first_id + meta.transitions
-        self._segments.append((slot, slot + frames, first_id, self.high))
+        self._segments.append(_Stored(slot, slot + frames, self.high))
         self._evict_to(self.high - self.capacity)
 
-    def _allocate(self, frames: int) -> int:
-        """Returns a run of free slots, evicting the segments that lie in the way."""
-        slot = self._write_slot if self._write_slot + frames <= self.slots else 0
-        wrapped = slot != self._write_slot
-        while self._segments:
-            begin, end, _, last_id = self._segments[0]
-            behind_wrap = wrapped and begin >= self._write_slot
-            if not behind_wrap and (begin >= slot + frames or end <= slot):
-                break
-            self._segments.popleft()
-            self.low = max(self.low, last_id)
+    def _make_room(self, frames: int) -> int:
+        """Evicts until the frames fit in the budget; returns the first of a run of free slots."""
+        while self._segments and self._frames_held + frames > self._budget:
+            self.low = max(self.low, self._drop_oldest().next_id)
+        self._frames_held += frames
+        slot = self._write_slot if self._write_slot + frames <= self._slots else 0
         self._write_slot = slot + frames
         return slot
 
     def _evict_to(self, low: int) -> None:
         self.low = max(self.low, low)
-        while self._segments and self._segments[0][3] <= self.low:
-            self._segments.popleft()
+        while self._segments and self._segments[0].next_id <= self.low:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> _Stored:
+        oldest = self._segments.popleft()
+        self._frames_held -= oldest.frames
+        return oldest
+
+    def holds(self, ids: npt.NDArray[np.int64]) -> bool:
+        """Returns whether every id lies in the window and has data."""
+        if not len(ids) or ids.min() < self.low or ids.max() >= self.high:
+            return False
+        return bool((self._newest[ids % self.capacity] != _NO_FRAMES).all())
 
     def gather(self, ids: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> Batch:
         """Returns the transitions of some ids as one batch; valid until the next call.
 
         Args:
-            ids: int64 [batch], all inside ``[low, high)``.
+            ids: int64 [batch], all of which the store holds.
             weights: float32 [batch], importance weights.
         """
         assert len(ids) == len(self._images)
-        assert ids.min() >= self.low
-        assert ids.max() < self.high
+        assert self.holds(ids)
         columns = ids % self.capacity
         newest = self._newest[columns]
-        next_newest = newest + self._span[columns]
-        _gather_images(self._frames, newest, self._images.numpy())
-        _gather_images(self._frames, next_newest, self._next_images.numpy())
-        shape = (-1, self.spec.history, self.spec.frame_height, self.spec.frame_width)
+        # Two transfers a batch: all integers, then all reals.
+        integers = self._move(np.stack([newest, newest + self._span[columns], self._actions[columns]]))
+        reals = self._move(np.stack([self._returns[columns], self._discounts[columns], weights]))
         return Batch(
-            images=self._on_device(self._images).view(shape),
-            features=self._tensor(self._features[newest]),
-            actions=self._tensor(self._actions[columns]),
-            returns=self._tensor(self._returns[columns]),
-            discounts=self._tensor(self._discounts[columns]),
-            next_images=self._on_device(self._next_images).view(shape),
-            next_features=self._tensor(self._features[next_newest]),
-            weights=self._tensor(weights),
+            images=self._stacks(integers[0], self._images),
+            features=self._features[integers[0]],
+            actions=integers[2],
+            returns=reals[0],
+            discounts=reals[1],
+            next_images=self._stacks(integers[1], self._next_images),
+            next_features=self._features[integers[1]],
+            weights=reals[2],
         )
 
-    def _tensor(self, values: npt.NDArray[np.generic]) -> torch.Tensor:
-        return self._on_device(torch.from_numpy(np.ascontiguousarray(values)))
+    def _move(self, values: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
-    def _on_device(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self.device, non_blocking=True)
+    def _stacks(self, newest: Tensor, out: Tensor) -> Tensor:
+        """Copies the ``history`` frames that end at each slot into out [batch, history, h, w]."""
+        slots = (newest.unsqueeze(1) + self._ages).view(-1)
+        torch.index_select(self._frames, 0, slots, out=out.view(len(slots), -1))
+        return out
 
     def versions(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Returns the param version that drove each transition, int64 [batch]."""
@@ -246,8 +233,17 @@ class FrameStore:
     def check_valid(self) -> None:
         """Asserts the invariants that tests call after every mutation."""
         assert 0 <= self.size <= self.capacity
-        spans = sorted((begin, end) for begin, end, _, _ in self._segments)
+        spans = sorted((stored.begin, stored.end) for stored in self._segments)
         assert all(a[1] <= b[0] for a, b in pairwise(spans))
+        assert all(0 <= begin < end <= self._slots for begin, end in spans)
+        assert self._frames_held == sum(end - begin for begin, end in spans) <= self._budget
+        assert all(a.next_id <= b.next_id for a, b in pairwise(self._segments))
         if self._segments:
-            assert self._segments[0][3] > self.low
-            assert self._segments[-1][3] <= self.high
+            assert self._segments[0].next_id > self.low
+            assert self._segments[-1].next_id <= self.high
+        window = self._newest[np.arange(self.low, self.high) % self.capacity]
+        held = window[window != _NO_FRAMES]
+        covered = np.zeros(self._slots, bool)
+        for begin, end in spans:
+            covered[begin:end] = True
+        assert covered[held].all()
