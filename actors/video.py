@@ -1,0 +1,129 @@
+"""Films a lap as mp4: the game's picture with the overlay, one frame a timestep."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from actors.evaluation import Attempt, Lap
+from actors.game_contract import Game
+from actors.overlay import HEIGHT, WIDTH, Moment, Overlay, action_label, clock
+from actors.policy import Policy
+from common.config import GameConfig
+from common.errors import MachineError
+
+_FPS = 20
+_STEP_S = 0.05
+_LAST_FRAME_S = 2.0
+_SPEED, _GEAR = 0, 1
+
+
+def record_lap(
+    env: Game,
+    policy: Policy,
+    *,
+    game: GameConfig,
+    out: Path,
+    seed: int,
+    actions: Sequence[int] | None = None,
+) -> Lap:
+    """Drives one lap, writes it to a file and returns its record.
+
+    Args:
+        env: made with ``render=True``; without a picture of its own the camera picture is shown.
+        policy: drives greedily, and its values are shown.
+        game: the config that the game was made from; names the actions.
+        out: the mp4; replaced if it is there.
+        seed: seed of the reset.
+        actions: a recorded lap's actions, to drive it again exactly; None lets the policy drive.
+
+    Raises:
+        MachineError: no video can be written here.
+    """
+    film = _Film(env, game)
+    with _video_file(out) as video:
+        attempt = Attempt(env, seed=seed)
+        while not attempt.ended and (actions is None or len(attempt.actions) < len(actions)):
+            greedy, q_values = policy.greedy(attempt.observation)
+            action = greedy if actions is None else actions[len(attempt.actions)]
+            video.send(film.frame(attempt, action, q_values))
+            attempt.step(action)
+        last = film.frame(attempt, action, q_values)
+        for _ in range(round(_LAST_FRAME_S * _FPS)):
+            video.send(last)
+    return attempt.lap()
+
+
+class _Film:
+    """Turns timesteps into frames of one game.
+
+    Args:
+        env: asked for its picture.
+        game: the config that it was made from.
+    """
+
+    def __init__(self, env: Game, game: GameConfig) -> None:
+        assert isinstance(env.action_space, spaces.Discrete)
+        self._env = env
+        self._is_car = game.name == "sim"
+        self._controls = game.actions
+        self._step_ms = 1000.0 * float(env.metadata.get("step_s", _STEP_S))
+        count = int(env.action_space.n)
+        labels = [action_label(row) for row in game.actions] if self._is_car else range(count)
+        self._overlay = Overlay([str(label) for label in labels])
+
+    def frame(
+        self, attempt: Attempt, action: int, q_values: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.uint8]:
+        """Returns the frame of one timestep: what is seen and what is done about it."""
+        time_ms = attempt.info.get("lap_time_ms")
+        features = attempt.observation["features"]
+        camera = attempt.observation["image"][-1]
+        picture = self._env.render()
+        moment = Moment(
+            time_ms=len(attempt.actions) * self._step_ms if time_ms is None else float(time_ms),
+            camera=camera,
+            action=action,
+            q_values=q_values,
+            speed_mps=float(features[_SPEED]) if self._is_car else None,
+            gear=int(features[_GEAR]) if self._is_car else None,
+            controls=self._controls[action] if self._is_car else None,
+            episode_return=attempt.episode_return,
+            verdict=_verdict(attempt),
+        )
+        shown = picture if isinstance(picture, np.ndarray) else camera
+        return self._overlay.draw(shown, moment)
+
+
+def _verdict(attempt: Attempt) -> str:
+    """Returns what is written over the last frame."""
+    if not attempt.ended:
+        return ""
+    if attempt.info.get("finished"):
+        return f"FINISH  {clock(float(attempt.info['lap_time_ms']))}"
+    return str(attempt.info.get("end_reason", "")).replace("_", " ")
+
+
+@contextmanager
+def _video_file(out: Path) -> Generator[Generator[None, npt.NDArray[np.uint8], None]]:
+    """Opens an mp4 that takes frames by ``send``."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        video = imageio_ffmpeg.write_frames(
+            str(out), (WIDTH, HEIGHT), fps=_FPS, codec="libx264", quality=6, macro_block_size=8
+        )
+        video.send(None)
+    except (OSError, RuntimeError) as error:
+        raise MachineError(
+            f"The video {out} cannot be written.",
+            f"ffmpeg does not start here ({error}).",
+            "pip install --force-reinstall imageio-ffmpeg",
+        ) from error
+    try:
+        yield video
+    finally:
+        video.close()
