@@ -1,6 +1,6 @@
 """Folders of checked files, and the policy in one: what a checkpoint is made of.
 
-    <folder>/state.json            what the files mean, their sha256, config and game spec
+    <folder>/state.json            what the files mean, their sha256 and its own, config and game spec
     <folder>/weights.safetensors   the online network
     <folder>/...                   whatever else a checkpoint keeps
 
@@ -27,6 +27,7 @@ from common.game_spec import GameSpec
 from common.network import IqnNetwork, network_for
 
 STATE = "state.json"
+_SEAL = "sha256"
 WEIGHTS = "weights.safetensors"
 
 
@@ -48,7 +49,7 @@ class StoredPolicy:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], state: Mapping[str, Any]) -> None:
-    """Writes the files and ``state.json``, which also gets the sha256 of each, as one step.
+    """Writes the files and ``state.json``, which also gets the sha256 of each and its own, as one step.
 
     A folder of the same name is moved aside first and removed at last; where readers must never miss
     it, write under a new name and move a link.
@@ -61,7 +62,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes], state: Mapping[str, A
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     for name, content in files.items():
         _write(beside / name, content)
-    text = json.dumps({**state, "files": digests}, indent=2, sort_keys=True)
+    sealed = {**state, "files": digests}
+    text = json.dumps({**sealed, _SEAL: _seal(sealed)}, indent=2, sort_keys=True)
     _write(beside / STATE, text.encode())
     _sync_folder(beside)
     if folder.exists():
@@ -96,9 +98,12 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         )
     try:
         state = json.loads(state_file.read_bytes())
+        seal = state.pop(_SEAL)
         digests = {str(name): str(digest) for name, digest in state["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _corrupt(state_file, f"it does not parse ({error})") from error
+    if seal != _seal(state):
+        raise _corrupt(state_file, "its own sha256 does not match its content")
     files = {}
     for name, digest in digests.items():
         if Path(name).name != name:
@@ -111,6 +116,11 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
             raise _corrupt(folder / name, f"its sha256 is not the one in {STATE}")
         files[name] = content
     return state, files
+
+
+def _seal(state: Mapping[str, Any]) -> str:
+    """Returns the sha256 of the state's canonical JSON, hex."""
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def save_policy(
