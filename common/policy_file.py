@@ -27,7 +27,7 @@ from common.game_spec import GameSpec
 from common.network import IqnNetwork, network_for
 
 STATE = "state.json"
-_SEAL = "sha256"
+SEAL = "sha256"
 WEIGHTS = "weights.safetensors"
 
 
@@ -63,7 +63,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], state: Mapping[str, A
     for name, content in files.items():
         _write(beside / name, content)
     sealed = {**state, "files": digests}
-    text = json.dumps({**sealed, _SEAL: _seal(sealed)}, indent=2, sort_keys=True)
+    text = json.dumps({**sealed, SEAL: seal(sealed)}, indent=2, sort_keys=True)
     _write(beside / STATE, text.encode())
     _sync_folder(beside)
     if folder.exists():
@@ -98,11 +98,11 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         )
     try:
         state = json.loads(state_file.read_bytes())
-        seal = state.pop(_SEAL)
+        found = state.pop(SEAL)
         digests = {str(name): str(digest) for name, digest in state["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _corrupt(state_file, f"it does not parse ({error})") from error
-    if seal != _seal(state):
+    if found != seal(state):
         raise _corrupt(state_file, "its own sha256 does not match its content")
     files = {}
     for name, digest in digests.items():
@@ -118,7 +118,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     return state, files
 
 
-def _seal(state: Mapping[str, Any]) -> str:
+def seal(state: Mapping[str, Any]) -> str:
     """Returns the sha256 of the state's canonical JSON, hex."""
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +12,14 @@ from common.errors import ConfigError, CorruptError
 from common.game_spec import GameSpec
 from common.network import network_for
 from common.policy_file import (
+    SEAL,
     STATE,
     WEIGHTS,
     link_folder,
     load_policy,
     read_folder,
     save_policy,
+    seal,
     write_folder,
 )
 
@@ -89,19 +92,32 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_policy(folder)
 
 
+def test_an_altered_state_is_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "policy")
+    text = (folder / STATE).read_text()
+    (folder / STATE).write_text(text.replace('"param_version": 1500', '"param_version": 2500'))
+    with pytest.raises(CorruptError, match="own sha256"):
+        load_policy(folder)
+
+
+def reseal(folder: Path, state: dict[str, Any]) -> None:
+    """Writes a state that passes its check, as only a hostile hand would."""
+    (folder / STATE).write_text(json.dumps({**state, SEAL: seal(state)}))
+
+
 def test_files_outside_the_folder_are_never_read(tmp_path: Path) -> None:
     folder = saved(tmp_path / "policy")
-    state = json.loads((folder / STATE).read_bytes())
+    state = read_folder(folder)[0]
     state["files"]["../secret"] = "0"
-    (folder / STATE).write_text(json.dumps(state))
+    reseal(folder, state)
     with pytest.raises(CorruptError, match="outside its folder"):
         load_policy(folder)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     folder = saved(tmp_path / "policy")
-    state = json.loads((folder / STATE).read_bytes())
+    state = read_folder(folder)[0]
     state["config"]["network"]["hidden"] = 6
-    (folder / STATE).write_text(json.dumps(state))
+    reseal(folder, state)
     with pytest.raises(CorruptError, match="does not describe a network"):
         load_policy(folder)
