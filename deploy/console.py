@@ -212,5 +212,5 @@ def evaluation_text(row: dict[str, Any]) -> str:
     if not row:
         return _MISSING
     text = f"{row['finishes']}/{row['episodes']} finished"
-    best = row.get("best_ms")
+    best = row.get("lap_best_ms")
     return text if best is None else f"{text}, best {lap(best)}"

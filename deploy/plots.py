@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deploy.run_folder import RunFolder, read_rows
+from deploy.run_folder import RunFolder, read_jsonl
 
 Rows = list[dict[str, Any]]
 _WINDOW_EPISODES = 50
@@ -60,9 +60,9 @@ class _Rows:
 
     def __init__(self, folder: RunFolder) -> None:
         self.name = folder.name
-        self.metrics: Rows = list(read_rows(folder.metrics_file))
-        self.episodes: Rows = list(read_rows(folder.episodes_file))
-        self.evaluations: Rows = list(read_rows(folder.evaluations_file))
+        self.metrics: Rows = list(read_jsonl(folder.metrics_file))
+        self.episodes: Rows = list(read_jsonl(folder.episodes_file))
+        self.evaluations: Rows = list(read_jsonl(folder.evaluations_file))
         self.laps: Rows = [row for row in self.episodes if row.get("finish_ms") is not None]
 
     def has(self, picture: str) -> bool:

@@ -305,7 +305,7 @@ def read_json(file: Path) -> dict[str, Any]:
     return values
 
 
-def read_rows(file: Path) -> Iterator[dict[str, Any]]:
+def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
     """Yields the rows of a JSONL file; a torn last line is left out."""
     if not file.exists():
         return

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.run_folder import RunFolder, read_rows
+from deploy.run_folder import RunFolder, read_jsonl
 
 Row = dict[str, Any]
 _RECENT = 100
@@ -46,11 +46,11 @@ class RunProgress:
     def of(cls, folder: RunFolder) -> "RunProgress":
         """Returns the totals of what a run folder holds."""
         progress = cls()
-        for row in read_rows(folder.metrics_file):
+        for row in read_jsonl(folder.metrics_file):
             progress.add_metrics(row)
-        for row in read_rows(folder.episodes_file):
+        for row in read_jsonl(folder.episodes_file):
             progress.add_episode(row)
-        for row in read_rows(folder.evaluations_file):
+        for row in read_jsonl(folder.evaluations_file):
             progress.add_evaluation(row)
         return progress
 
@@ -95,5 +95,5 @@ class RunProgress:
 
 
 def _rank(row: Row) -> tuple[float, float]:
-    median = row.get("median_ms")
+    median = row.get("lap_median_ms")
     return float(row["finish_rate"]), -float(median) if median is not None else float("-inf")

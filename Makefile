@@ -1,0 +1,55 @@
+# Everything a newcomer or a machine needs. `make` alone prints this list.
+PYTHON ?= python3
+VENV ?= .venv
+PRESET ?= quickstart
+WORKERS ?= 2
+BIN := $(VENV)/bin
+SOURCES := common replay_server actors learner deploy
+STAMP := $(VENV)/.installed
+# A machine without a GPU may take the small build of torch:
+#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test lint format bench clean
+
+help: ## print this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: $(STAMP) ## make .venv with everything in it (again only after a change)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is older than 3.11"; \
+	  echo "  why: apexmania needs Python 3.11 or later"; \
+	  echo "  fix: make setup PYTHON=/path/to/python3.11"; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) --editable . --group dev
+	@touch $@
+	@echo "ready: $(BIN)/apexmania --help"
+
+train: setup ## train with PRESET=quickstart
+	$(BIN)/apexmania train --preset $(PRESET)
+
+test: setup ## run all tests
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+lint: setup ## check style, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## measure the parts that decide the speed
+	$(BIN)/python -m pytest -q -s tests/benchmarks --benchmarks
+
+clean: ## remove .venv and caches; runs are kept
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find $(SOURCES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
