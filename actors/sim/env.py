@@ -24,6 +24,8 @@ TICKS_PER_STEP = 3
 STEP_S = 0.05
 RENDER_WIDTH, RENDER_HEIGHT = 640, 360
 SLOWEST_MPS = 8.0
+JITTER_M, JITTER_RAD, JITTER_MPS = 2.0, math.radians(4.0), 5.0
+SMALLEST_IMAGE = 16
 
 COAST, GAS, GAS_LEFT, GAS_RIGHT = (
     (0.0, 0.0, 0.0),
@@ -94,12 +96,8 @@ class SimEnv(gym.Env[Observation, np.int64]):
         """
         self.track = load_track(track)
         self._actions = _checked_actions(action_table)
-        if render_mode not in {None, "rgb_array"}:
-            raise ConfigError(
-                what=f"render mode {render_mode!r}",
-                why="the simulated game renders to arrays only",
-                fix="render_mode='rgb_array'",
-            )
+        _check_counts(image_size=image_size, history=history, max_steps=max_steps)
+        _check_render_mode(render_mode)
         self.render_mode = render_mode
         self.car = Car(self.track)
         self._camera = Camera(self.track, image_size, image_size)
@@ -107,7 +105,7 @@ class SimEnv(gym.Env[Observation, np.int64]):
         self._progress = ProgressReward(
             self.track.reward_line, failure_countdown=stuck_steps - 1, min_steps=grace_steps
         )
-        self._max_steps = max_steps or math.ceil(self.track.length_m / SLOWEST_MPS / STEP_S)
+        self._max_steps = max_steps or math.ceil(self.track.length_m / (SLOWEST_MPS * STEP_S))
         self._start_jitter = start_jitter
         self._off_track_m = off_track_m
         self._finish_bonus = finish_bonus
@@ -132,11 +130,11 @@ class SimEnv(gym.Env[Observation, np.int64]):
             options: none are known.
         """
         super().reset(seed=seed, options=options)
-        lateral, turn, speed = self.np_random.random(3) * self._start_jitter
+        lateral, turn, speed = self.np_random.random(3)
         self.car.place(
-            4.0 * lateral - 2.0 * self._start_jitter,
-            math.radians(8.0 * turn - 4.0 * self._start_jitter),
-            5.0 * speed,
+            lateral_m=self._start_jitter * JITTER_M * (2.0 * lateral - 1.0),
+            heading_offset_rad=self._start_jitter * JITTER_RAD * (2.0 * turn - 1.0),
+            speed_mps=self._start_jitter * JITTER_MPS * speed,
         )
         self._progress.reset()
         self._steps = 0
@@ -225,3 +223,25 @@ def _checked_actions(
             what="an empty action table", why="there is nothing to choose", fix="give it a row"
         )
     return rows
+
+
+def _check_counts(*, image_size: int, history: int, max_steps: int | None) -> None:
+    """Refuse sizes and limits that no episode could have."""
+    least = {"image_size": SMALLEST_IMAGE, "history": 1, "max_steps": 1}
+    given = {"image_size": image_size, "history": history, "max_steps": max_steps}
+    for name, value in given.items():
+        if value is not None and value < least[name]:
+            raise ConfigError(
+                what=f"{name} is {value}",
+                why=f"it must be at least {least[name]}",
+                fix=f"{name}={least[name]} or more",
+            )
+
+
+def _check_render_mode(render_mode: str | None) -> None:
+    if render_mode not in {None, "rgb_array"}:
+        raise ConfigError(
+            what=f"render mode {render_mode!r}",
+            why="the simulated game renders to arrays only",
+            fix="render_mode='rgb_array'",
+        )

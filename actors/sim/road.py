@@ -13,7 +13,7 @@ from actors.sim.blocks import POINT_SPACING_M, TANGENT_X, TANGENT_Y, X, Y
 CELL_M = 2.0
 REACH_M = 44.0
 _STRIDE = 5
-_CORRECTIONS = 3
+_CORRECTIONS = 6
 
 
 class Road(NamedTuple):

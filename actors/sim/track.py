@@ -110,8 +110,8 @@ class Track:
     def check_valid(self) -> None:
         """Raise ConfigError if the road pinches, meets itself, or a lap does not close."""
         _check_radii(self)
-        _check_overlap(self)
         _check_closure(self)
+        _check_overlap(self)
 
 
 def build_track(
