@@ -4,22 +4,22 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from replay_server.episodes import read_episodes
 
 from common.keys import Keys
 from deploy.run_folder import RunFolder, read_jsonl
 from deploy.run_progress import Row, RunProgress
 from replay_server.connection import connect
+from replay_server.episodes import Episode, read_episodes
 from replay_server.rows import read_rows
 
 _BATCH = 500
 _ID = "_id"
 Entries = Sequence[tuple[bytes, Row]]
-Reader = Callable[[Any, str, bytes | None, int], Entries]
+Reader = Callable[[bytes | None, int], Entries]
 
 
 class JsonlFile:
@@ -60,15 +60,23 @@ class Recorder:
             progress: takes the rows.
         """
         connection = connect(url, name="recorder")
-        followed: tuple[tuple[Path, Reader, str, Callable[[Row], None]], ...] = (
-            (folder.metrics_file, read_rows, keys.metrics, progress.add_metrics),
-            (folder.episodes_file, read_episodes, keys.episodes, progress.add_episode),
-            (folder.evaluations_file, read_rows, keys.evaluations, progress.add_evaluation),
+        self._followed: tuple[tuple[JsonlFile, Reader, Callable[[Row], None]], ...] = (
+            (
+                JsonlFile(folder.metrics_file),
+                partial(read_rows, connection, keys.metrics),
+                progress.add_metrics,
+            ),
+            (
+                JsonlFile(folder.episodes_file),
+                partial(_read_episodes, connection, keys),
+                progress.add_episode,
+            ),
+            (
+                JsonlFile(folder.evaluations_file),
+                partial(read_rows, connection, keys.evaluations),
+                progress.add_evaluation,
+            ),
         )
-        self._followed = [
-            (JsonlFile(path), partial(read, connection, key), add)
-            for path, read, key, add in followed
-        ]
 
     def poll(self) -> int:
         """Copies what is new and returns the number of rows."""
@@ -82,6 +90,18 @@ class Recorder:
                 if len(new) < _BATCH:
                     break
         return total
+
+
+def _read_episodes(connection: Any, keys: Keys, after: bytes | None, count: int) -> Entries:  # noqa: ANN401 - redis belongs to replay_server
+    newest = 0 if after is None else int(after.partition(b"-")[0])
+    episodes = read_episodes(connection, keys, after=newest, count=count)
+    return [(f"{episode.n}-1".encode(), _episode_row(episode)) for episode in episodes]
+
+
+def _episode_row(episode: Episode) -> Row:
+    row = asdict(episode)
+    row["return"] = row.pop("episode_return")
+    return row
 
 
 def finite(row: dict[str, Any]) -> dict[str, Any]:

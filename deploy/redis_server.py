@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import structlog
-from replay_server.connection import OUTAGES, check_server, connect
 
 from common.errors import ApexManiaError, MachineError, UnreachableError
 from deploy import child_process
 from deploy.redis_program import RedisProgram
+from replay_server.connection import OUTAGES, check_server, connect
 
 _log = structlog.get_logger()
 
@@ -211,6 +211,19 @@ def free_port(*, preferred: int | None = None) -> int:
         "the system refused to bind any",
         "close programs that hold many connections, then try again",
     )
+
+
+def private_url(folder: Path) -> str | None:
+    """Returns the address of the private Redis of a run, or None where it never had one.
+
+    Args:
+        folder: the server's folder in the run.
+    """
+    port = _read_port(folder / "port")
+    if port is None or not (folder / "password").exists():
+        return None
+    password = (folder / "password").read_text(encoding="utf-8")
+    return f"redis://:{password}@127.0.0.1:{port}/0"
 
 
 def check_foreign(url: str) -> None:

@@ -23,6 +23,7 @@ class RunProgress:
         episodes: finished episodes of the fleet.
         finishes: episodes that reached the finish line.
         best_lap_ms: shortest lap while training, or None.
+        best_lap_episode: number of the episode that drove it.
         returns: returns of the newest episodes.
         staleness_sum: sum of the metric rows' mean staleness (learner steps).
         staleness_max: largest staleness seen (learner steps).
@@ -37,6 +38,7 @@ class RunProgress:
     episodes: int = 0
     finishes: int = 0
     best_lap_ms: float | None = None
+    best_lap_episode: int | None = None
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     staleness_sum: float = 0.0
     staleness_max: float = 0.0
@@ -85,7 +87,8 @@ class RunProgress:
         lap_ms = row.get("finish_ms")
         if lap_ms is not None:
             self.finishes += 1
-            self.best_lap_ms = lap_ms if self.best_lap_ms is None else min(lap_ms, self.best_lap_ms)
+            if self.best_lap_ms is None or lap_ms < self.best_lap_ms:
+                self.best_lap_ms, self.best_lap_episode = float(lap_ms), int(row["n"])
 
     def add_evaluation(self, row: Row) -> None:
         """Takes a greedy evaluation."""

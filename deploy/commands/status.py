@@ -1,0 +1,70 @@
+"""``apexmania status``: how a run is doing, or how it ended."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from deploy.console import actor_hearts, evaluation_text, lap, number
+from deploy.options import Json
+from deploy.run_folder import open_run, read_json
+from deploy.run_progress import RunProgress
+from deploy.run_record import RunRecord
+
+Run = Annotated[Path, Parameter(help="Run folder.")]
+
+
+def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> None:
+    """Prints the state of one run."""
+    folder = open_run(run)
+    record = RunRecord.open(folder)
+    progress = RunProgress.of(folder)
+    running = folder.in_use()
+    if running:
+        from deploy.live_run import read_hearts  # noqa: PLC0415 - Redis only where one runs
+
+        progress.hearts = read_hearts(folder)
+    state = "running" if running else _ending(record)
+    if json_output:
+        values = {
+            "run": folder.name,
+            "state": state,
+            "env_steps": progress.env_steps,
+            "learner_steps": progress.learner_steps,
+            "episodes": progress.episodes,
+            "finishes": progress.finishes,
+            "best_lap_s": None if progress.best_lap_ms is None else progress.best_lap_ms / 1000,
+            "metrics": progress.metrics,
+            "evaluation": progress.evaluation,
+            "hearts": {
+                name: {key: value for key, value in heart.items() if not isinstance(value, bytes)}
+                for name, heart in progress.hearts.items()
+            },
+            "summary": read_json(folder.summary_file),
+        }
+        print(json.dumps(values, indent=2))
+        return
+    metrics = progress.metrics
+    for name, text in (
+        ("run", str(folder.path)),
+        ("state", state),
+        ("env steps", f"{progress.env_steps:,}"),
+        ("learner steps", f"{progress.learner_steps:,}"),
+        ("episodes", f"{progress.episodes:,}, {progress.finishes:,} finished"),
+        ("best lap", lap(progress.best_lap_ms)),
+        ("reward", f"{number(progress.recent_return, 2)} in the last episodes"),
+        ("loss", number(metrics.get("loss"), 4)),
+        ("Q", number(metrics.get("q_mean"), 3)),
+        ("epsilon", number(metrics.get("epsilon"), 4)),
+        ("evaluation", evaluation_text(progress.evaluation)),
+    ):
+        print(f"{name:<14} {text}")
+    for name, heart in sorted(actor_hearts(progress).items()):
+        print(f"{name:<14} {number(heart.get('fps'), 0)} env steps/s")
+
+
+def _ending(record: RunRecord) -> str:
+    starts = record.values.get("starts", [])
+    reason = starts[-1].get("end_reason") if starts else None
+    return f"ended: {reason}" if reason else "ended without a summary (killed?)"

@@ -1,0 +1,67 @@
+"""Looks into the Redis of a run that is going on in another process."""
+
+from typing import Any
+
+from common.errors import ConfigError
+from common.keys import Keys
+from deploy.redis_server import private_url
+from deploy.run_folder import RunFolder
+from replay_server.connection import OUTAGES, call, check_server, connect
+from replay_server.hearts import read_all
+
+_STREAMS = ("index", "episodes", "quarantine", "metrics", "evaluations")
+
+
+def read_hearts(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """Returns the heartbeats of a running run; nothing where its Redis cannot be asked."""
+    url = private_url(folder.redis)
+    if url is None:
+        return {}
+    try:
+        return read_all(connect(url, name="status"), Keys(folder.name))
+    except OUTAGES:
+        return {}
+
+
+def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
+    """Returns what the Redis of a run holds.
+
+    Args:
+        folder: the run.
+        url: its Redis where it is not the private one.
+
+    Raises:
+        ConfigError: it has no private Redis and no address was given.
+        ApexManiaError: Redis is away or refuses.
+    """
+    address = url or private_url(folder.redis)
+    if address is None:
+        raise ConfigError(
+            f"The run {folder.name} has no Redis of its own.",
+            "it was started with --redis, whose password is stored nowhere",
+            f"apexmania replay inspect {folder.path} --redis redis://:PASSWORD@HOST:PORT",
+        )
+    connection = connect(address, name="inspect")
+    facts = check_server(connection, url=address)
+    keys = Keys(folder.name)
+    actors = sorted(name.decode() for name in call(connection, "SMEMBERS", keys.actors))
+    return {
+        "run": folder.name,
+        "redis": f"{facts.server} {'.'.join(map(str, facts.version))}",
+        "used_memory_bytes": facts.used_memory_bytes,
+        "max_memory_bytes": facts.max_memory_bytes,
+        "entries": {name: call(connection, "XLEN", getattr(keys, name)) for name in _STREAMS},
+        "actors": {
+            name: {
+                "segments": call(connection, "XLEN", keys.meta(name)),
+                "frames_bytes": call(
+                    connection, "MEMORY", "USAGE", keys.frames(name), "SAMPLES", "5"
+                ),
+            }
+            for name in actors
+        },
+        "hearts": {
+            name: {key: value for key, value in heart.items() if not isinstance(value, bytes)}
+            for name, heart in read_all(connection, keys).items()
+        },
+    }
