@@ -1,21 +1,21 @@
 """The Redis keyspace of one run. Every key that ApexMania touches is made here.
 
-    am:{run}:contract        string   msgpack: game spec, contract fingerprint, resolved config
-    am:{run}:control         string   "running" | "draining" | "stopped": what every process polls
-    am:{run}:meta:<actor>    stream   <epoch>-<seq> {m: segment meta}         written by one actor
-    am:{run}:frames:<actor>  stream   <epoch>-<seq> {f: raw frames}           same id, same MULTI
-    am:{run}:actors          set      names of actors that ever wrote
-    am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} written by the service
-    am:{run}:episodes        stream   <episode number>-1 {...}                written by the service
-    am:{run}:quarantine      stream   what failed a check, with the reason; capped
-    am:{run}:priorities      string   snapshot of the sum tree's leaves
-    am:{run}:service         string   msgpack: host, port, secret of the sampling socket
-    am:{run}:limiter         string   msgpack: limiter state for actors that may wait
-    am:{run}:weights         string   header + safetensors
-    am:{run}:weights:hint    channel  the newest param version
-    am:{run}:heart:<name>    string   msgpack heartbeat, expires after 10 s
-    am:{run}:metrics         stream   one learner metrics row per entry; capped
-    am:{run}:evaluations     stream   one greedy evaluation per entry; capped
+am:{run}:contract        string   msgpack: game spec, contract fingerprint, resolved config
+am:{run}:control         string   "running" | "draining" | "stopped": what every process polls
+am:{run}:meta:<actor>    stream   <epoch>-<seq> {m: segment meta}         written by one actor
+am:{run}:frames:<actor>  stream   <epoch>-<seq> {f: raw frames}           same id, same MULTI
+am:{run}:actors          set      names of actors that ever wrote
+am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} written by the service
+am:{run}:episodes        stream   <episode number>-1 {...}                written by the service
+am:{run}:quarantine      stream   what failed a check, with the reason; capped
+am:{run}:priorities      string   snapshot of the sum tree's leaves
+am:{run}:service         string   msgpack: host, port, secret of the sampling socket
+am:{run}:limiter         string   msgpack: limiter state for actors that may wait
+am:{run}:weights         string   header + safetensors
+am:{run}:weights:hint    channel  the newest param version
+am:{run}:heart:<name>    string   msgpack heartbeat, expires after 10 s
+am:{run}:metrics         stream   one learner metrics row per entry; capped
+am:{run}:evaluations     stream   one greedy evaluation per entry; capped
 """
 
 from dataclasses import dataclass
@@ -81,6 +81,11 @@ class Keys:
     def service(self) -> str:
         """Address of the replay service's socket."""
         return self._key("service")
+
+    @property
+    def owner(self) -> str:
+        """Token of the replay service that may extend the index."""
+        return self._key("owner")
 
     @property
     def limiter(self) -> str:

@@ -12,9 +12,11 @@ from redis.backoff import NoBackoff
 from redis.connection import DefaultParser
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
+from redis.typing import EncodableT, FieldT
 
 from common.errors import MachineError, MismatchError, UnreachableError
 
+Fields = dict[FieldT, EncodableT]
 SOCKET_TIMEOUT_S = 2.0
 MINIMUM_VERSION = (7, 0)
 _Result = TypeVar("_Result")
@@ -30,9 +32,10 @@ OUTAGES: tuple[type[redis.RedisError], ...] = (
     redis.TimeoutError,
     redis.OutOfMemoryError,
     redis.ReadOnlyError,
+    redis.WatchError,
     DiskRefusedError,
 )
-"""What Redis raises when it is away, full or loading: keep the data and try again."""
+"""What Redis raises when it is away, full, loading or overtaken: keep the data and try again."""
 
 
 class _Parser(DefaultParser):  # type: ignore[misc, valid-type] # redis-py picks it at import

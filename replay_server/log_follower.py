@@ -1,0 +1,122 @@
+"""Follows the metadata streams of every actor; frames are never read here."""
+
+import time
+from dataclasses import dataclass
+
+import redis
+import structlog
+
+from common.contract import Contract
+from common.errors import CorruptError
+from common.keys import Keys
+from common.segment import SegmentMeta
+from common.wire import check_spec, decode_meta, valid_actor
+from replay_server.connection import call
+from replay_server.index import EntryId, format_entry_id, parse_entry_id
+from replay_server.quarantine import quarantine
+
+MAX_ENTRIES_PER_ACTOR = 32
+"""Entries of one actor read at a time, so that no actor can flood the service's memory."""
+DISCOVERY_PERIOD_S = 0.25
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class NewSegment:
+    """An entry beyond the known positions.
+
+    Attributes:
+        actor: whose stream holds it.
+        entry_id: epoch and seq.
+        meta: its metadata, or None where it was quarantined.
+        gap: entries that the actor numbered but the log never got, just before this one.
+    """
+
+    actor: str
+    entry_id: EntryId
+    meta: SegmentMeta | None
+    gap: int
+
+
+class LogFollower:
+    """Reads what actors append, and checks it.
+
+    Args:
+        connection: used by one thread only.
+        keys: keyspace of the run.
+        contract: what segments must have been written under.
+    """
+
+    def __init__(self, connection: redis.Redis, keys: Keys, contract: Contract) -> None:
+        self._redis = connection
+        self._keys = keys
+        self._contract = contract
+        self._actors: list[str] = []
+        self._next_discovery = 0.0
+
+    def poll(self, positions: dict[str, EntryId], *, block_ms: int) -> list[NewSegment]:
+        """Returns what every actor appended beyond its position, in a fair order.
+
+        Entries that fail a check are moved to the quarantine and returned without metadata, so that
+        the position can pass them.
+
+        Args:
+            positions: newest known entry of each actor.
+            block_ms: longest wait for something new, in milliseconds.
+        """
+        self._discover()
+        if not self._actors:
+            time.sleep(min(block_ms / 1000.0, DISCOVERY_PERIOD_S))
+            return []
+        streams = [self._keys.meta(actor) for actor in self._actors]
+        starts = [format_entry_id(positions.get(actor, (0, 0))) for actor in self._actors]
+        block = ("BLOCK", min(block_ms, 1000)) if block_ms else ()
+        reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]] = call(
+            self._redis,
+            *("XREAD", "COUNT", MAX_ENTRIES_PER_ACTOR, *block, "STREAMS", *streams, *starts),
+        )
+        by_key = {key.decode(): entries for key, entries in reply or []}
+        segments = []
+        for actor, key in zip(self._actors, streams, strict=True):
+            known = positions.get(actor)
+            for raw_id, fields in by_key.get(key, ()):
+                entry_id = parse_entry_id(raw_id)
+                meta = self._check(actor, entry_id, fields or {})
+                segments.append(NewSegment(actor, entry_id, meta, _gap(known, entry_id)))
+                known = entry_id
+        return segments
+
+    def _discover(self) -> None:
+        if time.monotonic() < self._next_discovery:
+            return
+        names: set[bytes] = call(self._redis, "SMEMBERS", self._keys.actors)
+        actors = sorted(name.decode(errors="replace") for name in names)
+        self._actors = [actor for actor in actors if valid_actor(actor)]
+        self._next_discovery = time.monotonic() + DISCOVERY_PERIOD_S
+
+    def _check(
+        self, actor: str, entry_id: EntryId, fields: dict[bytes, bytes]
+    ) -> SegmentMeta | None:
+        packed = fields.get(b"m", b"")
+        try:
+            meta = decode_meta(packed)
+            check_spec(meta, self._contract.spec)
+        except CorruptError as error:
+            reason = error.why
+        else:
+            if meta.contract != self._contract.fingerprint:
+                reason = f"written under contract {meta.contract[:12]}"
+            elif (meta.actor, meta.epoch, meta.seq) != (actor, *entry_id):
+                reason = f"it says it is {meta.actor} {meta.entry_id}"
+            else:
+                return meta
+        name = format_entry_id(entry_id)
+        quarantine(self._redis, self._keys, actor=actor, entry_id=name, reason=reason, meta=packed)
+        return None
+
+
+def _gap(known: EntryId | None, entry_id: EntryId) -> int:
+    if known is None:
+        return 0
+    expected = known[1] + 1 if known[0] == entry_id[0] else 1
+    return max(0, entry_id[1] - expected)

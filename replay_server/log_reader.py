@@ -1,0 +1,128 @@
+"""Reads whole segments, frames included, in the order of the index; the learner fills its store so."""
+
+from dataclasses import dataclass
+
+import redis
+
+from common.errors import CorruptError
+from common.game_spec import GameSpec
+from common.keys import Keys
+from common.segment import Segment
+from common.wire import decode_segment
+from replay_server.connection import call
+from replay_server.index import parse_entry_id
+from replay_server.quarantine import quarantine
+
+MISSING = "the log no longer has it"
+_Entries = list[tuple[bytes, dict[bytes, bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A segment with its ids, or why there is none behind them.
+
+    Attributes:
+        first_id: id of its first transition.
+        count: transitions; its ids are [first_id, first_id + count).
+        actor: who drove it.
+        entry_id: epoch and seq as text.
+        segment: the segment, or None where it is missing or failed its check.
+        problem: what is wrong where there is no segment; its ids are then never sampled.
+    """
+
+    first_id: int
+    count: int
+    actor: str
+    entry_id: str
+    segment: Segment | None
+    problem: str | None
+
+
+class LogReader:
+    """Follows the index from an absolute id.
+
+    Args:
+        connection: Redis.
+        keys: keyspace of the run.
+        spec: the game whose segments these are.
+    """
+
+    def __init__(self, connection: redis.Redis, keys: Keys, spec: GameSpec) -> None:
+        self._redis = connection
+        self._keys = keys
+        self._spec = spec
+
+    def read(self, after: int | None, max_segments: int, block_ms: int) -> list[Indexed]:
+        """Returns the next segments in the order of their ids; empty where nothing came in time.
+
+        Args:
+            after: the id that comes next, which is ``first_id + count`` of the last segment read; None
+                starts with the oldest retained segment.
+            max_segments: most segments returned, each a quarter of a megabyte at 64x64.
+            block_ms: longest wait for the first one, in milliseconds; at most 1000.
+
+        Raises:
+            redis.RedisError: Redis is away (``connection.OUTAGES``); call again with the same id.
+        """
+        start = "0-0" if after is None else f"{after}-0"
+        block = ("BLOCK", min(block_ms, 1000)) if block_ms else ()
+        reply: list[tuple[bytes, _Entries]] = call(
+            self._redis,
+            *("XREAD", "COUNT", max_segments, *block, "STREAMS", self._keys.index, start),
+        )
+        if not reply:
+            return []
+        index = reply[0][1]
+        pipe = self._redis.pipeline(transaction=False)
+        for _, fields in index:
+            actor, entry_id = fields[b"a"].decode(), fields[b"e"].decode()
+            pipe.xrange(self._keys.meta(actor), min=entry_id, max=entry_id)
+            pipe.xrange(self._keys.frames(actor), min=entry_id, max=entry_id)
+        found: list[_Entries] = pipe.execute()
+        return [
+            self._indexed(index_id, fields, found[2 * position], found[2 * position + 1])
+            for position, (index_id, fields) in enumerate(index)
+        ]
+
+    def bounds(self) -> tuple[int, int]:
+        """Returns the first retained id and the id that comes next; equal where the log is empty."""
+        oldest: _Entries = call(self._redis, "XRANGE", self._keys.index, "-", "+", "COUNT", 1)
+        newest: _Entries = call(self._redis, "XREVRANGE", self._keys.index, "+", "-", "COUNT", 1)
+        if not oldest or not newest:
+            return 0, 0
+        return parse_entry_id(oldest[0][0])[0], sum(parse_entry_id(newest[0][0]))
+
+    def _indexed(
+        self, index_id: bytes, fields: dict[bytes, bytes], metas: _Entries, frames: _Entries
+    ) -> Indexed:
+        first_id, count = parse_entry_id(index_id)
+        actor, entry_id = fields[b"a"].decode(), fields[b"e"].decode()
+        segment, problem = None, None
+        if not metas and not frames:
+            problem = MISSING
+        else:
+            meta = metas[0][1].get(b"m", b"") if metas else b""
+            pixels = frames[0][1].get(b"f", b"") if frames else b""
+            try:
+                segment = decode_segment(meta, pixels, self._spec)
+                problem = _disagreement(segment, actor, entry_id, count)
+            except CorruptError as error:
+                problem = error.why
+            if problem is not None:
+                segment = None
+                self._quarantine(actor, entry_id, problem, meta)
+        return Indexed(first_id, count, actor, entry_id, segment, problem)
+
+    def _quarantine(self, actor: str, entry_id: str, problem: str, meta: bytes) -> None:
+        quarantine(
+            self._redis, self._keys, actor=actor, entry_id=entry_id, reason=problem, meta=meta
+        )
+
+
+def _disagreement(segment: Segment, actor: str, entry_id: str, count: int) -> str | None:
+    meta = segment.meta
+    if (meta.actor, meta.entry_id) != (actor, entry_id):
+        return f"it says it is {meta.actor} {meta.entry_id}"
+    if meta.transitions != count:
+        return f"{meta.transitions} transitions under {count} ids"
+    return None

@@ -1,0 +1,341 @@
+"""The replay service without its socket: follows the log, keeps priorities, answers samples.
+
+Two callers share it: one thread ingests and keeps house, others sample. The lock guards memory alone and
+is never held while Redis is spoken to.
+"""
+
+import threading
+import time
+from collections import deque
+from dataclasses import asdict, replace
+
+import numpy as np
+import redis
+import structlog
+
+from common.config import LearnerConfig, ReplayConfig
+from common.contract import Contract
+from common.errors import CorruptError
+from common.keys import Keys
+from replay_server.connection import call
+from replay_server.episodes import Episode, make_episode
+from replay_server.index import IndexEntry
+from replay_server.index_store import IndexStore
+from replay_server.log_follower import LogFollower, NewSegment
+from replay_server.messages import SampleReply, SampleRequest
+from replay_server.priorities import Priorities, importance_weights
+from replay_server.rate_limiter import LimiterState, make_limiter, publish_limiter
+from replay_server.retention import trim, trim_floor
+from replay_server.snapshot import ReplayState, decode_state, encode_state
+
+LIMITER_PERIOD_S = 0.2
+UPKEEP_PERIOD_S = 1.0
+REMEMBERED_EPISODES = 4096
+"""Newest episodes kept in memory, to be written again where a power cut took them."""
+_NO_IDS = np.zeros((0, 0), np.int64)
+_NO_WEIGHTS = np.zeros((0, 0), np.float32)
+_log = structlog.get_logger()
+
+
+class ReplayService:
+    """Prioritized replay over the log of one run.
+
+    Args:
+        connection: Redis, used by the thread that ingests.
+        keys: keyspace of the run.
+        contract: what segments must have been written under.
+        replay: capacity, exponents, limiter, snapshots.
+        learner: batch size and start size, for the limiter.
+        seed: of the draws of requests without a seed.
+
+    Raises:
+        ConfigError: the limiter's settings would deadlock.
+    """
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        keys: Keys,
+        *,
+        contract: Contract,
+        replay: ReplayConfig,
+        learner: LearnerConfig,
+        seed: int = 0,
+    ) -> None:
+        self._redis = connection
+        self._keys = keys
+        self._replay = replay
+        self._batch_size = learner.batch_size
+        self._limiter = make_limiter(replay, learner)
+        self._alpha = replay.alpha if replay.prioritized else 0.0
+        self._priorities = Priorities(replay.capacity, alpha=self._alpha)
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self._lock = threading.Lock()
+        self._follower = LogFollower(connection, keys, contract)
+        self._store = IndexStore(connection, keys)
+        self._store.claim()
+        self._index = self._store.load()
+        self._last_episode = self._store.last_episode()
+        self._new_episodes: deque[Episode] = deque(maxlen=REMEMBERED_EPISODES)
+        self._unwritten = False
+        self._sampled = 0
+        self._learner_steps = 0
+        self._learner_low: int | None = None
+        self._needed_from: int | None = None
+        self._published: LimiterState | None = None
+        self._due = {"limiter": 0.0, "upkeep": 0.0, "snapshot": 0.0}
+        self._counts = dict.fromkeys(_COUNTERS, 0)
+        self.limiter_changed = threading.Event()
+        self._load_snapshot()
+
+    def ingest(self, block_ms: int = 0) -> int:
+        """Reads the log once and gives ids to what is new.
+
+        Ids exist in memory before the index in Redis tells anyone of them, so that a learner can never
+        name an id that the service does not know.
+
+        Args:
+            block_ms: longest wait for something new, in milliseconds.
+
+        Returns:
+            Segments that entered.
+
+        Raises:
+            redis.RedisError: Redis is away; nothing is lost, call again.
+            MismatchError: another replay service took over.
+        """
+        segments = self._follower.poll(self._index.positions, block_ms=block_ms)
+        with self._lock:
+            entered = sum(self._enter(segment) for segment in segments)
+        self._unwritten = self._unwritten or entered > 0
+        if self._unwritten:
+            self._store.append(self._entries_since, self._new_episodes)
+            self._unwritten = False
+        return entered
+
+    def sample(self, request: SampleRequest) -> SampleReply:
+        """Takes priorities in, and hands out batches where the limiter and the watermark allow it."""
+        with self._lock:
+            self._take_updates(request)
+            self._advance(request)
+            count = request.batch_size * request.batches
+            status = self._status(request, count)
+            if status != "ok":
+                self._counts[status] += 1
+                state = self._limiter_state()
+                return SampleReply(status, _NO_IDS, _NO_WEIGHTS, _NO_WEIGHTS, state)
+            generator = self._generator
+            if request.seed is not None:
+                generator = np.random.Generator(np.random.PCG64(request.seed))
+            drawn = [
+                self._priorities.sample(generator.random(request.batch_size))
+                for _ in range(request.batches)
+            ]
+            self._sampled += count
+            state = self._limiter_state()
+        ids = np.stack([batch for batch, _ in drawn])
+        probabilities = np.stack([batch for _, batch in drawn])
+        weights = importance_weights(probabilities, request.beta)
+        return SampleReply("ok", ids, weights, probabilities.astype(np.float32), state)
+
+    def state(self) -> bytes:
+        """Returns what a learner's checkpoint keeps of the replay."""
+        with self._lock:
+            state = ReplayState(
+                low=self._priorities.low,
+                values=self._priorities.window_values(),
+                max_priority=self._priorities.max_priority,
+                sampled=self._sampled,
+                next_id=self._index.next_id,
+                learner_steps=self._learner_steps,
+                generator=dict(self._generator.bit_generator.state),
+                alpha=self._alpha,
+            )
+        return encode_state(state)
+
+    def restore(self, blob: bytes) -> None:
+        """Becomes what ``state`` described: the same requests then give the same batches.
+
+        Raises:
+            CorruptError: the state is damaged; nothing has changed.
+        """
+        state = decode_state(blob)
+        if state.alpha != self._alpha or len(state.values) > self._replay.capacity:
+            _log.warning("priorities_start_anew", reason="alpha or capacity changed")
+            state = replace(state, values=np.zeros(0, np.float32))
+        with self._lock:
+            if len(self._index) == 0:
+                self._index.next_id = max(self._index.next_id, state.next_id)
+            known = max(0, self._index.next_id - state.low)
+            self._priorities.restore(
+                low=state.low,
+                values=state.values[:known],
+                max_priority=state.max_priority,
+            )
+            self._sampled = state.sampled
+            self._learner_steps = state.learner_steps
+            self._generator.bit_generator.state = state.generator
+
+    def tick(self) -> None:
+        """Does what is due: publishes the limiter, trims the log, repairs the index, snapshots.
+
+        Raises:
+            redis.RedisError: Redis is away; call again.
+            MismatchError: another replay service took over.
+        """
+        if self._is_due("limiter", LIMITER_PERIOD_S) or self.limiter_changed.is_set():
+            self.limiter_changed.clear()
+            self._publish_limiter()
+        if self._is_due("upkeep", UPKEEP_PERIOD_S):
+            self._trim()
+            if self._store.stored_next_id() < self._index.next_id:
+                added = self._store.append(self._entries_since, self._new_episodes)
+                self._counts["reindexed_segments"] += added
+        if self._is_due("snapshot", self._replay.snapshot_period_s):
+            self._redis.set(self._keys.priorities, self.state())
+
+    def stats(self) -> dict[str, object]:
+        """Returns counters and the shape of the replay, for people."""
+        with self._lock:
+            values = self._priorities.window_values()
+            counts, edges = np.histogram(values, bins=20)
+            return {
+                **self._counts,
+                "next_id": self._index.next_id,
+                "first_id": self._index.first_id,
+                "low": self._priorities.low,
+                "high": self._priorities.high,
+                "segments": len(self._index),
+                "actors": len(self._index.positions),
+                "episodes": self._last_episode,
+                "learner_steps": self._learner_steps,
+                "max_priority": self._priorities.max_priority,
+                "priority_histogram": counts.tolist(),
+                "priority_edges": edges.tolist(),
+                "limiter": asdict(self._limiter_state()),
+            }
+
+    def _load_snapshot(self) -> None:
+        blob: bytes | None = call(self._redis, "GET", self._keys.priorities)
+        if blob is None:
+            return
+        try:
+            self.restore(blob)
+        except CorruptError as error:
+            _log.warning("snapshot_ignored", reason=error.why)
+
+    def _enter(self, segment: NewSegment) -> int:
+        self._counts["gaps"] += segment.gap
+        meta = segment.meta
+        if meta is None:
+            self._index.positions[segment.actor] = segment.entry_id
+            self._counts["quarantined"] += 1
+            return 0
+        self._index.append(
+            actor=segment.actor,
+            entry_id=segment.entry_id,
+            count=meta.transitions,
+            priorities=meta.priorities,
+        )
+        self._counts["segments_inserted"] += 1
+        self._counts["transitions_inserted"] += meta.transitions
+        if meta.end is not None:
+            self._last_episode += 1
+            episode = make_episode(meta, n=self._last_episode, env_steps=self._index.next_id)
+            self._new_episodes.append(episode)
+        return 1
+
+    def _entries_since(self, low: int) -> list[IndexEntry]:
+        with self._lock:
+            return [entry for entry in self._index.since(low) if entry.first_id >= low]
+
+    def _take_updates(self, request: SampleRequest) -> None:
+        if request.invalid_ids.size:
+            self._priorities.invalidate(request.invalid_ids)
+            self._counts["invalid_transitions"] += request.invalid_ids.size
+        if self._alpha > 0.0:
+            for ids, priorities in request.updates:
+                self._counts["updates_dropped"] += self._priorities.update(ids, priorities)
+
+    def _advance(self, request: SampleRequest) -> None:
+        """Moves the window to the learner's watermark; new ids enter in the order of the log."""
+        priorities = self._priorities
+        self._learner_steps = request.learner_steps
+        self._learner_low, self._needed_from = request.low, request.needed_from
+        high = min(request.high, self._index.next_id)
+        if high > priorities.high:
+            for entry in self._index.since(priorities.high):
+                start, end = max(entry.first_id, priorities.high), min(entry.end_id, high)
+                if start >= high:
+                    break
+                hole = start - priorities.high
+                if hole > 0:
+                    priorities.append(hole, None)
+                    priorities.invalidate(np.arange(start - hole, start))
+                known = entry.priorities
+                if known is not None:
+                    known = known[start - entry.first_id : end - entry.first_id]
+                priorities.append(end - start, known)
+        priorities.evict_below(min(request.low, priorities.high))
+
+    def _status(self, request: SampleRequest, count: int) -> str:
+        priorities = self._priorities
+        held = min(request.high, priorities.high) - priorities.low
+        behind = request.high < priorities.high
+        if behind or held < self._limiter.min_size_to_sample or priorities.total <= 0.0:
+            return "starved"
+        allowed = self._limiter.may_sample(
+            inserted=self._index.next_id, sampled=self._sampled, count=count
+        )
+        return "ok" if allowed else "throttled"
+
+    def _limiter_state(self) -> LimiterState:
+        state = self._limiter.state(
+            inserted=self._index.next_id, sampled=self._sampled, count=self._batch_size
+        )
+        if self._published is None or state.may_insert != self._published.may_insert:
+            self.limiter_changed.set()
+        return state
+
+    def _publish_limiter(self) -> None:
+        with self._lock:
+            state = self._limiter_state()
+        if state != self._published:
+            publish_limiter(self._redis, self._keys, state)
+            self._published = state
+        self.limiter_changed.clear()
+
+    def _trim(self) -> None:
+        with self._lock:
+            next_id = self._index.next_id
+            low, needed_from = self._learner_low, self._needed_from
+            floor = trim_floor(
+                next_id=next_id,
+                capacity=self._replay.capacity,
+                low=0 if low is None else low,
+                needed_from=0 if needed_from is None else needed_from,
+            )
+            gone = list(self._index.wholly_below(floor))
+        trim(self._redis, self._keys, gone)
+        with self._lock:
+            self._index.drop_first(len(gone))
+
+    def _is_due(self, task: str, period_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due[task]:
+            return False
+        self._due[task] = now + period_s
+        return True
+
+
+_COUNTERS = (
+    "segments_inserted",
+    "transitions_inserted",
+    "gaps",
+    "quarantined",
+    "throttled",
+    "starved",
+    "updates_dropped",
+    "invalid_transitions",
+    "reindexed_segments",
+)
