@@ -204,7 +204,9 @@ class FrameStore:
         columns = ids % self.capacity
         newest = self._newest[columns]
         # Two transfers a batch: all integers, then all reals.
-        integers = self._move(np.stack([newest, newest + self._span[columns], self._actions[columns]]))
+        integers = self._move(
+            np.stack([newest, newest + self._span[columns], self._actions[columns]])
+        )
         reals = self._move(np.stack([self._returns[columns], self._discounts[columns], weights]))
         return Batch(
             images=self._stacks(integers[0], self._images),

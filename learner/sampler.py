@@ -19,7 +19,8 @@ import structlog
 from common.config import Config
 from common.errors import ApexManiaError, CorruptError, UnreachableError
 from common.schedules import beta
-from replay_server.client import LimiterState, ReplayClient, SampleReply, SampleRequest
+from replay_server.client import ReplayClient, SampleReply, SampleRequest
+from replay_server.rate_limiter import LimiterState
 
 _log = structlog.get_logger()
 

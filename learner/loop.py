@@ -1,0 +1,373 @@
+"""The learner's loop: follow the log, sample, step, return priorities, publish, checkpoint.
+
+It is crash-only: started again after any end, it resumes from the newest good checkpoint, restores the
+replay service, reads its part of the log again, and goes on.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import structlog
+import torch
+
+from common import schedules
+from common.config import Config
+from common.contract import Contract
+from common.errors import UnreachableError
+from common.game_spec import GameSpec
+from common.keys import Keys
+from common.network import network_for
+from learner.broadcast import Broadcaster
+from learner.checkpoint import Checkpoint, Progress, require_same_run
+from learner.checkpoint_folder import CheckpointFolder, Resumable
+from learner.frame_store import FrameStore
+from learner.ingest import LogFollower, ingest
+from learner.learner_state import capture, install
+from learner.learner_step import LearnerStep
+from learner.measurements import Measurements
+from learner.priority_transfer import PriorityTransfer
+from learner.reporter import Reporter
+from learner.sampler import SampledBatch, Sampler, Window
+from replay_server.client import ReplayClient
+from replay_server.connection import connect
+
+_log = structlog.get_logger()
+
+_IDLE_S = 0.02
+_SAY_S = 0.5
+_LOG_TIMEOUT_S = 60.0
+_RESTORE_ATTEMPTS = 120
+_RESTORE_PAUSE_S = 0.5
+
+
+def run_learner(
+    config: Config,
+    spec: GameSpec,
+    contract: Contract,
+    *,
+    redis_url: str,
+    keys: Keys,
+    run_dir: Path,
+    resume: bool = False,
+    until_learner_step: int | None = None,
+) -> Progress:
+    """Learns until the run drains or stops, and returns how far it came.
+
+    Args:
+        config: resolved configuration.
+        spec: the game.
+        contract: what segments and checkpoints must agree with.
+        redis_url: the run's Redis.
+        keys: keyspace of the run.
+        run_dir: folder of the run; checkpoints there are always resumed from.
+        resume: whether the caller expects one; only the log says so when there is none.
+        until_learner_step: return after this learner step, with a checkpoint; None never does.
+
+    Raises:
+        CorruptError: checkpoints exist and none passes its checks.
+        MismatchError: the newest belongs to another game or version.
+        ApexManiaError: the learner diverged.
+    """
+    torch.set_num_threads(config.learner.threads)
+    learner = Learner(config, spec, contract, redis_url=redis_url, keys=keys, run_dir=run_dir)
+    try:
+        learner.start(expects_checkpoint=resume)
+        return learner.run(until_learner_step)
+    finally:
+        learner.close()
+
+
+def choose_device(config: Config) -> torch.device:
+    """Returns the device that ``learner.device`` means on this machine."""
+    wanted = config.learner.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def make_step(config: Config, spec: GameSpec, device: torch.device) -> LearnerStep:
+    """Returns a fresh learner whose weights depend on the run's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = network_for(spec, config)
+    return LearnerStep(network, config.learner, config.replay, device=device, seed=config.seed)
+
+
+class Learner:
+    """One life of the learner process; ``start``, then ``run``, then ``close``.
+
+    Args: as ``run_learner``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        spec: GameSpec,
+        contract: Contract,
+        *,
+        redis_url: str,
+        keys: Keys,
+        run_dir: Path,
+    ) -> None:
+        self._config = config
+        self._spec = spec
+        self._contract = contract
+        self._url = redis_url
+        self._keys = keys
+        self._device = choose_device(config)
+        self._step = make_step(config, spec, self._device)
+        self._store = FrameStore(
+            spec,
+            capacity=config.replay.capacity,
+            n_step=config.learner.n_step,
+            discount=config.learner.discount,
+            batch_size=config.learner.batch_size,
+            device=self._device,
+        )
+        self._checkpoints = CheckpointFolder(run_dir, config.checkpoint)
+        self._client = ReplayClient(connect(redis_url, name="learner-replay"), keys)
+        self._sampler = Sampler(self._client, config)
+        self._transfer = PriorityTransfer(self._device)
+        self._broadcaster = Broadcaster(redis_url, keys, contract.fingerprint)
+        self._reporter = Reporter(redis_url, keys)
+        self._measurements = Measurements(config, incarnation=self._checkpoints.next_incarnation())
+        self._follower: LogFollower | None = None
+        self._learning_rate = config.learner.learning_rate.initial
+        self._episodes = 0
+        self._counted_to = 0
+        self._needed_from: int | None = None
+        self._saved_episodes = 0
+        self._saved_at = time.monotonic()
+        self._saved_step: int | None = None
+        self._said_at = 0.0
+
+    @property
+    def progress(self) -> Progress:
+        """How far the learner is."""
+        return Progress(
+            learner_steps=self._step.learner_steps,
+            target_syncs=self._step.target_syncs,
+            env_steps=self._store.high,
+            episodes=self._episodes,
+        )
+
+    def start(self, *, expects_checkpoint: bool) -> None:
+        """Resumes or starts fresh, publishes weights, and reads the log up to now."""
+        self._reporter.start()
+        self._broadcaster.start()
+        found = self._checkpoints.newest_good()
+        if found is None:
+            _log.log(30 if expects_checkpoint else 20, "starting_fresh", device=str(self._device))
+        else:
+            self._resume(found)
+        self._publish()
+        after = found.checkpoint.window[0] if found else None
+        self._follower = LogFollower(self._url, self._keys, self._spec, after=after)
+        self._follower.start()
+        self._catch_up(self._follower, after)
+
+    def run(self, until_learner_step: int | None) -> Progress:
+        """Learns until the run drains (then with a last checkpoint) or stops."""
+        while not self._is_over(until_learner_step):
+            self._ingest()
+            batch = self._sampler.take(self._window())
+            if batch is None:
+                self._wait(self._sampler.status)
+                continue
+            self._learn(batch)
+            self._report()
+            if self._checkpoint_is_due():
+                self._save()
+        if (
+            self._reporter.control_state != "stopped"
+            and self._saved_step != self._step.learner_steps
+        ):
+            self._save()
+        return self.progress
+
+    def close(self) -> None:
+        """Stops the threads; what they hold is sent first where Redis answers."""
+        self._say("stopped")
+        if self._follower is not None:
+            self._follower.close()
+        self._broadcaster.close()
+        self._reporter.close()
+        self._client.close()
+
+    def _resume(self, found: Resumable) -> None:
+        """Puts a checkpoint's learner, sampler and replay service back."""
+        checkpoint = found.checkpoint
+        require_same_run(checkpoint, contract=self._contract, config=self._config)
+        install(self._step, checkpoint.learner)
+        progress = checkpoint.progress
+        self._step.learner_steps = progress.learner_steps
+        self._step.target_syncs = progress.target_syncs
+        self._episodes, self._counted_to = progress.episodes, progress.env_steps
+        self._saved_episodes = progress.episodes
+        self._saved_step = progress.learner_steps
+        self._needed_from = self._checkpoints.needed_from()
+        self._follow_learning_rate()
+        self._restore_service(checkpoint)
+        _log.info("resumed", folder=str(found.folder), learner_steps=progress.learner_steps)
+
+    def _restore_service(self, checkpoint: Checkpoint) -> None:
+        """Waits for the replay service, which may be starting too, and gives it its state back."""
+        self._sampler.restore(checkpoint.sampler)
+        if not checkpoint.replay_service:
+            return
+        for attempt in range(_RESTORE_ATTEMPTS):
+            try:
+                self._client.restore(checkpoint.replay_service)
+            except UnreachableError as error:
+                if attempt == 0:
+                    _log.warning("waiting_for_replay_service", why=error.why)
+                time.sleep(_RESTORE_PAUSE_S)
+            else:
+                return
+        _log.error("replay_service_not_restored", fix="apexmania status shows whether it runs")
+
+    def _catch_up(self, follower: LogFollower, low: int | None) -> None:
+        """Reads the log into the frame store up to where it ended at the start."""
+        deadline = time.monotonic() + _LOG_TIMEOUT_S
+        while not follower.wait_until_connected(_IDLE_S):
+            self._say("waiting for Redis")
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"The log was out of reach for {_LOG_TIMEOUT_S:.0f} s.",
+                    "Redis did not answer the learner.",
+                    "Start Redis again; apexmania doctor --role learner says what is wrong.",
+                )
+        bounds = follower.bounds
+        if low is not None and low < bounds.first:
+            _log.warning("log_trimmed_past_checkpoint", needed_id=low, first_id=bounds.first)
+        while self._store.high < bounds.next and not self._is_over(None):
+            self._ingest(wait_s=_IDLE_S)
+            self._say("reading the log")
+        if low is not None:
+            self._store.forget_before(low)
+        _log.info("log_read", low=self._store.low, high=self._store.high)
+
+    def _is_over(self, until_learner_step: int | None) -> bool:
+        if until_learner_step is not None and self._step.learner_steps >= until_learner_step:
+            return True
+        return self._reporter.control_state in ("draining", "stopped")
+
+    def _ingest(self, *, wait_s: float = 0.0) -> None:
+        """Moves what the follower has read into the frame store."""
+        assert self._follower is not None
+        for indexed in self._follower.take(wait_s=wait_s):
+            done = ingest(self._store, indexed)
+            self._sampler.mark_invalid(done.invalid_ids)
+            if done.episode_ended and indexed.first_id >= self._counted_to:
+                self._episodes += 1
+                self._follow_learning_rate()
+
+    def _follow_learning_rate(self) -> None:
+        rate = schedules.learning_rate(self._config.learner.learning_rate, episodes=self._episodes)
+        if rate != self._learning_rate:
+            self._learning_rate = rate
+            self._step.set_learning_rate(rate)
+
+    def _window(self) -> Window:
+        store = self._store
+        return Window(
+            low=store.low,
+            high=store.high,
+            needed_from=store.low if self._needed_from is None else self._needed_from,
+            learner_steps=self._step.learner_steps,
+        )
+
+    def _wait(self, why: str) -> None:
+        """Lets the log move on where no batch may be had."""
+        self._ingest(wait_s=_IDLE_S)
+        self._say(why)
+
+    def _learn(self, sampled: SampledBatch) -> None:
+        """Takes one learner step and sends its priorities on their way."""
+        versions = self._store.versions(sampled.ids)
+        before = self._step.learner_steps
+        result = self._step.step(self._store.gather(sampled.ids, sampled.weights))
+        self._transfer.push(sampled.ids, result.priorities)
+        for ids, priorities in self._transfer.ready():
+            self._sampler.finish(ids, priorities)
+        self._measurements.add(result, learner_steps=before, versions=versions)
+
+    def _report(self) -> None:
+        """Publishes weights and a row of metrics when their learner step has come."""
+        steps = self._step.learner_steps
+        if steps % self._config.learner.weights_period_learner_steps == 0:
+            self._publish()
+        if steps % self._config.learner.metrics_period_learner_steps == 0:
+            row = self._measurements.row(
+                self.progress,
+                learning_rate=self._learning_rate,
+                replay_size=self._store.size,
+                limiter=self._sampler.limiter,
+            )
+            self._reporter.add_row(row)
+        self._say("learning")
+
+    def _publish(self) -> None:
+        self._broadcaster.publish(self._step.online, param_version=self._step.learner_steps)
+
+    def _say(self, doing: str) -> None:
+        """Updates what the heartbeats carry, a few times a second."""
+        now = time.monotonic()
+        if doing == "learning" and now - self._said_at < _SAY_S:
+            return
+        self._said_at = now
+        progress = self.progress
+        self._reporter.say(
+            {
+                "role": "learner",
+                "pid": os.getpid(),
+                "doing": doing,
+                "device": str(self._device),
+                "learner_steps": progress.learner_steps,
+                "env_steps": progress.env_steps,
+                "episodes": progress.episodes,
+                "updates_per_s": self._measurements.updates_per_s,
+                "replay_size": self._store.size,
+                "param_version": self._broadcaster.published_version,
+                "checkpoint_step": self._saved_step,
+                "dropped_batches": self._sampler.dropped_batches,
+            }
+        )
+
+    def _checkpoint_is_due(self) -> bool:
+        config = self._config.checkpoint
+        return (
+            self._episodes - self._saved_episodes >= config.every_episodes
+            and time.monotonic() - self._saved_at >= config.min_period_s
+        )
+
+    def _save(self) -> None:
+        """Writes a checkpoint; batches under way are received first, so that nothing is in flight."""
+        for ids, priorities in self._transfer.flush():
+            self._sampler.finish(ids, priorities)
+        self._sampler.drain()
+        checkpoint = Checkpoint(
+            progress=self.progress,
+            window=(self._store.low, self._store.high),
+            learner=capture(self._step),
+            replay_service=self._service_state(),
+            sampler=self._sampler.state(),
+            spec=self._spec,
+            config=self._config,
+            terms=self._contract.terms(),
+        )
+        folder = self._checkpoints.save(checkpoint)
+        self._needed_from = self._checkpoints.needed_from()
+        self._saved_episodes = self._episodes
+        self._saved_at = time.monotonic()
+        self._saved_step = self._step.learner_steps
+        _log.info("checkpoint_written", folder=str(folder), episodes=self._episodes)
+
+    def _service_state(self) -> bytes:
+        """Returns the replay service's state; empty where it is away, which costs the priorities."""
+        try:
+            return self._client.state()
+        except UnreachableError as error:
+            _log.warning("checkpoint_without_priorities", why=error.why)
+            return b""
