@@ -128,12 +128,16 @@ def _paint_ground(out: NDArray[np.uint8], scene: Scene, plane: Plane, eye: Eye, 
         v = int(((eye.y + depth * eye.sin - aside * eye.cos) * scale - 0.5) * 65536.0)
         du = int(eye.sin * step * depth * scale * 65536.0)
         dv = int(-eye.cos * step * depth * scale * 65536.0)
+        end_u, end_v = u + (width - 1) * du, v + (width - 1) * dv
+        inside = min(u, end_u) >= 0 and min(v, end_v) >= 0
+        inside = inside and max(u, end_u) >> 16 < wide - 1 and max(v, end_v) >> 16 < high - 1
         for column in range(width):
-            i = min(max(u >> 16, 0), wide - 2)
-            j = min(max(v >> 16, 0), high - 2)
+            i, j = u >> 16, v >> 16
+            if not inside:
+                i, j = min(max(i, 0), wide - 2), min(max(j, 0), high - 2)
             fu, fv = (u >> 8) & 255, (v >> 8) & 255
             at = np.uint64(base + j * wide + i)
-            above = np.uint64(base + j * wide + i + wide)
+            above = at + np.uint64(wide)
             one = np.uint64(1)
             south = (np.int64(plane.texels[at]) << 8) + fu * (
                 np.int64(plane.texels[at + one]) - np.int64(plane.texels[at])

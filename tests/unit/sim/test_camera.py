@@ -8,6 +8,7 @@ from actors.sim.blocks import Block, chicane, left, right, straight, walled
 from actors.sim.camera import Camera
 from actors.sim.car import Car
 from actors.sim.catalogue import load_track
+from actors.sim.env import SimEnv
 from actors.sim.painting import FOCAL_X, FOCAL_Y, HEIGHT_M, HORIZON
 from actors.sim.physics import BRAKE, HEADING, LINE_ROW, POS_X, POS_Y, STEER
 from actors.sim.track import Track, build_track
@@ -36,7 +37,7 @@ def one_curve(*blocks: Block) -> Track:
 
 def asphalt_centre(frame: NDArray[np.int64], rows: slice) -> float:
     """Mean column of the dark (asphalt) pixels of some rows, from the middle of the picture."""
-    columns = np.nonzero(frame[rows] < 95)[1]
+    columns = np.nonzero(frame[rows] < 97)[1]
     return float(columns.mean()) - (SIZE - 1) / 2
 
 
@@ -127,3 +128,26 @@ def test_colour_pictures_of_any_size_show_green_grass_and_blue_sky(width: int, h
     red, green, blue = out[height // 2, 1].astype(int)
     assert green > max(red, blue) + 20
     assert int(out[1, 1, 2]) > int(out[1, 1, 0]) + 50
+
+
+def steer_by_sight(frame: NDArray[np.int64], speed_mps: float) -> int:
+    """An action from one picture: towards the middle of the asphalt, slower when it lies aside."""
+    bend = asphalt_centre(frame, slice(25, 33))
+    coast, gas, gas_left, gas_right, left_only, right_only, *_, brake = range(9)
+    if speed_mps > (24.0 if abs(bend) < 3.0 else 18.0):
+        if speed_mps > 26.0:
+            return brake
+        return coast if abs(bend) < 2.0 else (left_only if bend < 0.0 else right_only)
+    return gas if abs(bend) < 2.0 else (gas_left if bend < 0.0 else gas_right)
+
+
+@pytest.mark.parametrize("name", ["first-lap", "chicane", "hillclimb", "canyon", "oval"])
+def test_the_picture_alone_is_enough_to_finish(name: str) -> None:
+    env = SimEnv(track=name)
+    observation, _ = env.reset(seed=11)
+    ended = False
+    while not ended:
+        action = steer_by_sight(observation["image"][-1].astype(int), observation["features"][0])
+        observation, _, terminated, truncated, info = env.step(action)
+        ended = terminated or truncated
+    assert info["finished"]
