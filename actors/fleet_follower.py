@@ -55,6 +55,10 @@ class FleetFollower:
         """Raises what ended the thread, if anything did."""
         self._poller.raise_failure()
 
+    def wait_for_first(self, timeout_s: float) -> bool:
+        """Waits until the run was asked once, and returns whether it answered."""
+        return self._poller.polled.wait(timeout_s)
+
     @property
     def reachable(self) -> bool:
         """Whether the last poll got its answer."""

@@ -48,6 +48,12 @@ class GameLink:
         self._consecutive = 0
         self.faults = 0
 
+    def open(self) -> Game:
+        """Returns the game, built if need be; what its construction raises passes through."""
+        if self._env is None:
+            self._env = self._make_env()
+        return self._env
+
     def reset(self) -> tuple[Observation, dict[str, Any]] | None:
         """Starts an episode, with a new game if need be; None where it was stopped while waiting.
 
@@ -56,9 +62,7 @@ class GameLink:
         """
         while not self._stop.is_set():
             try:
-                if self._env is None:
-                    self._env = self._make_env()
-                started: tuple[Observation, dict[str, Any]] = self._env.reset()
+                started: tuple[Observation, dict[str, Any]] = self.open().reset()
             except ApexManiaError:
                 raise
             except Exception as error:  # noqa: BLE001 - a game may raise anything

@@ -13,7 +13,8 @@ _log = structlog.get_logger()
 class Poller:
     """Repeats a call each period until it is closed.
 
-    While Redis is away the call is repeated all the same; ``reachable`` tells. Any other error ends
+    While Redis is away the call is repeated all the same; ``reachable`` tells, and ``polled`` is set
+    from the first success on. Any other error ends
     the thread and is kept in ``failure`` for the thread that can act on it.
 
     Args:
@@ -29,6 +30,7 @@ class Poller:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.reachable = False
+        self.polled = threading.Event()
         self.failure: Exception | None = None
 
     def start(self) -> None:
@@ -50,6 +52,7 @@ class Poller:
             try:
                 self._errand()
                 self.reachable = True
+                self.polled.set()
             except OUTAGES as error:
                 if self.reachable:
                     _log.warning("redis_away", thread=self._name, error=str(error))
