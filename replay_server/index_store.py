@@ -11,7 +11,7 @@ from common.keys import Keys
 from common.wire import decode_meta
 from replay_server.connection import Fields, call
 from replay_server.episodes import KEPT_EPISODES, Episode, last_episode_number
-from replay_server.index import IndexEntry, LogIndex, format_entry_id, parse_entry_id
+from replay_server.index import EntryId, IndexEntry, LogIndex, format_entry_id, parse_entry_id
 
 _PAGE = 512
 _log = structlog.get_logger()
@@ -78,7 +78,7 @@ class IndexStore:
             if owner not in (None, self._token):
                 raise _taken_over(self._keys)
             stored_id = self._stored_next_id(pipe)
-            stored_episode = self._stored_last_id(pipe, self._keys.episodes)[0]
+            stored_episode = last_generated_id(pipe, self._keys.episodes)[0]
             missing = entries_since(stored_id)
             pipe.multi()
             if owner is None:
@@ -103,16 +103,7 @@ class IndexStore:
         return self._stored_next_id(self._redis)
 
     def _stored_next_id(self, client: redis.Redis) -> int:
-        return sum(self._stored_last_id(client, self._keys.index))
-
-    def _stored_last_id(self, client: redis.Redis, key: str) -> tuple[int, int]:
-        try:
-            facts = client.xinfo_stream(key)
-        except redis.ResponseError as error:
-            if "no such key" not in str(error):
-                raise
-            return 0, 0
-        return parse_entry_id(facts["last-generated-id"])
+        return sum(last_generated_id(client, self._keys.index))
 
     def _parse(self, page: _Entries) -> list[IndexEntry]:
         pipe = self._redis.pipeline(transaction=False)
@@ -139,6 +130,17 @@ class IndexStore:
                 )
             )
         return entries
+
+
+def last_generated_id(client: redis.Redis, key: str) -> EntryId:
+    """Returns the newest id that a stream ever had, trimmed or not; (0, 0) before the first."""
+    try:
+        facts = client.xinfo_stream(key)
+    except redis.ResponseError as error:
+        if "no such key" not in str(error):
+            raise
+        return 0, 0
+    return parse_entry_id(facts["last-generated-id"])
 
 
 def _taken_over(keys: Keys) -> MismatchError:

@@ -11,6 +11,7 @@ from common.segment import Segment
 from common.wire import decode_segment
 from replay_server.connection import call
 from replay_server.index import parse_entry_id
+from replay_server.index_store import last_generated_id
 from replay_server.quarantine import quarantine
 
 MISSING = "the log no longer has it"
@@ -87,10 +88,8 @@ class LogReader:
     def bounds(self) -> tuple[int, int]:
         """Returns the first retained id and the id that comes next; equal where the log is empty."""
         oldest: _Entries = call(self._redis, "XRANGE", self._keys.index, "-", "+", "COUNT", 1)
-        newest: _Entries = call(self._redis, "XREVRANGE", self._keys.index, "+", "-", "COUNT", 1)
-        if not oldest or not newest:
-            return 0, 0
-        return parse_entry_id(oldest[0][0])[0], sum(parse_entry_id(newest[0][0]))
+        next_id = sum(last_generated_id(self._redis, self._keys.index))
+        return (parse_entry_id(oldest[0][0])[0] if oldest else next_id), next_id
 
     def _indexed(
         self, index_id: bytes, fields: dict[bytes, bytes], metas: _Entries, frames: _Entries
