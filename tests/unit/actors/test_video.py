@@ -1,0 +1,81 @@
+"""A filmed lap is an mp4 of the right length whose frames show something."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from actors.evaluation import drive_lap
+from actors.games import game_spec, make_game
+from actors.overlay import HEIGHT, WIDTH, action_label, clock
+from actors.policy import Policy
+from actors.video import record_lap
+from common.config import Config, GameConfig, NetworkConfig
+from common.network import network_for
+
+
+def film(game: GameConfig, out: Path, *, render: bool) -> int:
+    """Films a greedy lap twice, live and from its actions; returns its steps."""
+    config = Config(game=game, network=NetworkConfig(feature_hidden=16, hidden=16))
+    env = make_game(game, training=False, seed=None, render=render)
+    spec = game_spec(env, game)
+    policy = Policy(network_for(spec, config), spec, config.exploration, np.random.default_rng(0))
+    policy.install(param_version=0)
+    lap = drive_lap(policy, env, seed=3)
+    assert record_lap(env, policy, game=game, out=out, seed=3, actions=lap.actions) == lap
+    env.close()
+    return len(lap.actions)
+
+
+def frames_of(video: Path) -> list[np.ndarray]:
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    raw = subprocess.run(
+        [program, "-v", "error", "-i", str(video), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    return list(np.frombuffer(raw, np.uint8).reshape(-1, HEIGHT, WIDTH, 3))
+
+
+def test_the_simulation_is_filmed(tmp_path: Path) -> None:
+    out = tmp_path / "films" / "lap.mp4"
+    steps = film(GameConfig(max_episode_steps=12), out, render=True)
+    frames = frames_of(out)
+    assert len(frames) == steps + 40
+    sky, road = frames[5][150, 640].astype(int), frames[5][640, 900].astype(int)
+    assert sky[2] > sky[0] + 30
+    assert abs(road - road.mean()).max() < 30
+
+
+def test_a_game_without_a_picture_shows_its_camera(tmp_path: Path) -> None:
+    game = GameConfig(name="tests.support.tiny_games:featureless", max_episode_steps=5)
+    out = tmp_path / "lap.mp4"
+    film(game, out, render=False)
+    assert frames_of(out)[0].max() > 200
+
+
+def test_the_file_plays_everywhere(tmp_path: Path) -> None:
+    """Browsers and phones want yuv420p H.264."""
+    out = tmp_path / "lap.mp4"
+    game = GameConfig(name="tests.support.tiny_games:corridor", max_episode_steps=3)
+    film(game, out, render=True)
+    shown = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(out)], capture_output=True, check=False
+    ).stderr.decode()
+    assert re.search(r"h264 .*yuv420p", shown)
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "text"), [(0.0, "0:00.000"), (20_932.0, "0:20.932"), (62_350.4, "1:02.350")]
+)
+def test_clock(time_ms: float, text: str) -> None:
+    assert clock(time_ms) == text
+
+
+def test_every_proven_action_has_a_name_of_its_own() -> None:
+    labels = [action_label(row) for row in GameConfig().actions]
+    assert labels[:3] == ["coast", "gas", "gas + left"]
+    assert len(set(labels)) == 11
