@@ -209,4 +209,5 @@ def test_place_forgets_the_last_lap() -> None:
     car = drive_to_finish(build_track("dash", [straight(2), left(60, 45), Block(20.0)]))
     car.place()
     assert (car.gates_passed, car.lap_time_ms, car.split_times_ms) == (0, None, ())
+    assert np.isinf(car.splits_s).all()
     assert car.speed_mps == 0.0
