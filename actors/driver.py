@@ -13,6 +13,7 @@ from actors.policy import Policy
 from actors.segment_builder import SegmentBuilder
 from actors.weights_follower import WeightsFollower
 from common.config import ActorsConfig, ExplorationConfig
+from common.errors import MismatchError
 from common.schedules import actor_epsilon, epsilon
 from common.segment import Segment
 
@@ -24,6 +25,10 @@ FAULT, DRAINED = "fault", "drained"
 
 class SegmentSink(Protocol):
     """Where segments go: the log writer."""
+
+    @property
+    def fenced(self) -> bool:
+        """Whether a newer process of the same name has taken over."""
 
     def append(self, segment: Segment) -> None:
         """Takes a segment; never blocks for long and never raises for an outage."""
@@ -87,6 +92,11 @@ class Driver:
         self.last_finish_ms: float | None = None
         self.observation: Observation | None = None
 
+    @property
+    def param_version(self) -> int:
+        """Learner step of the weights that drive; -1 before the first."""
+        return self._policy.param_version
+
     def run(self) -> None:
         """Drives until the run or the caller ends it."""
         while not self._ends():
@@ -132,9 +142,15 @@ class Driver:
         self._close(DRAINED)
 
     def _ends(self) -> bool:
-        """Returns whether the loop is over; raises what ended a background thread."""
+        """Returns whether the loop is over; raises what ended a background thread or this actor."""
         self._weights.raise_failure()
         self._fleet.raise_failure()
+        if self._sink.fenced:
+            raise MismatchError(
+                "Another process has taken over this actor's name.",
+                "It started later and writes to the same streams, so this one must stop.",
+                "Give each game PC a name of its own: apexmania actor --name NAME",
+            )
         return self._stop.is_set() or self._fleet.ends
 
     def _must_wait(self) -> bool:

@@ -1,0 +1,99 @@
+"""Actors and evaluator as Ray actors: thin shells, so that Ray places and restarts them."""
+
+import threading
+from pathlib import Path
+
+import ray
+
+from actors.drive import ActorPlace, DriveReport, run_actor
+from actors.evaluator import Evaluator
+from actors.process_setup import share_the_machine
+from common.contract import Contract
+from common.keys import Keys
+
+_EVALUATOR_EXTRA_NICE = 5
+_WORST_NICE = 19
+
+
+class DrivingShell:
+    """One actor of the fleet; Ray builds it anew after a crash and calls ``run`` again.
+
+    Args:
+        contract: of the run, with its configuration.
+        redis_url: the run's Redis.
+        run: name of the run.
+        run_dir: folder of the run, for the spool.
+        index: place in the fleet, from 0; also its name, ``actor-<index>``.
+    """
+
+    def __init__(
+        self, contract: Contract, *, redis_url: str, run: str, run_dir: Path, index: int
+    ) -> None:
+        self._contract = contract
+        self._redis_url = redis_url
+        self._keys = Keys(run)
+        self._spool_dir = run_dir / "spool"
+        count = contract.config.actors.count
+        self._place = ActorPlace(f"actor-{index}", index=index, count=count)
+        self._stop = threading.Event()
+
+    @ray.method
+    def run(self) -> DriveReport:
+        """Drives until the run drains or stops; see ``actors.drive.run_actor``."""
+        config = self._contract.config
+        share_the_machine(config.actors.nice)
+        return run_actor(
+            config,
+            self._contract,
+            redis_url=self._redis_url,
+            keys=self._keys,
+            place=self._place,
+            spool_dir=self._spool_dir,
+            stop=self._stop,
+        )
+
+    @ray.method
+    def stop(self) -> None:
+        """Ends ``run`` soon."""
+        self._stop.set()
+
+
+class EvaluatorShell:
+    """The evaluator beside the fleet.
+
+    Args:
+        contract: of the run, with its configuration.
+        redis_url: the run's Redis.
+        run: name of the run.
+        run_dir: folder of the run; the best policy is kept there.
+    """
+
+    def __init__(self, contract: Contract, *, redis_url: str, run: str, run_dir: Path) -> None:
+        self._contract = contract
+        self._redis_url = redis_url
+        self._keys = Keys(run)
+        self._run_dir = run_dir
+        self._stop = threading.Event()
+
+    @ray.method
+    def run(self) -> None:
+        """Evaluates until the run drains or stops; see ``actors.evaluator.Evaluator``."""
+        config = self._contract.config
+        share_the_machine(min(_WORST_NICE, config.actors.nice + _EVALUATOR_EXTRA_NICE))
+        Evaluator(
+            config,
+            self._contract,
+            redis_url=self._redis_url,
+            keys=self._keys,
+            run_dir=self._run_dir,
+            stop=self._stop,
+        ).run()
+
+    @ray.method
+    def stop(self) -> None:
+        """Ends ``run`` soon."""
+        self._stop.set()
+
+
+DrivingActor = ray.remote(DrivingShell)
+EvaluatorActor = ray.remote(EvaluatorShell)
