@@ -95,6 +95,7 @@ class ReplayServer:
             self._listener.close()
         if self._failure is not None:
             raise self._failure
+        self._guarded(self._service.save_snapshot)
 
     def stop(self) -> None:
         """Ends ``serve`` soon; may be called from any thread."""

@@ -192,7 +192,15 @@ class ReplayService:
                 added = self._store.append(self._entries_since, self._new_episodes)
                 self._counts["reindexed_segments"] += added
         if self._is_due("snapshot", self._replay.snapshot_period_s):
-            self._redis.set(self._keys.priorities, self.state())
+            self.save_snapshot()
+
+    def save_snapshot(self) -> None:
+        """Writes the state to Redis, where a restarted service finds it.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        self._redis.set(self._keys.priorities, self.state())
 
     def stats(self) -> dict[str, object]:
         """Returns counters and the shape of the replay, for people."""
