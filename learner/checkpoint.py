@@ -66,7 +66,8 @@ class Checkpoint:
 
     Attributes:
         progress: counters.
-        window: [low, high) of the frame store, transition ids.
+        read_from: transition id from which the log fills the frame store again.
+        low: oldest transition id that was in the window.
         learner: networks, optimizer and generator.
         replay_service: state of the replay service; empty where it did not answer.
         sampler: state of the sampler.
@@ -76,7 +77,8 @@ class Checkpoint:
     """
 
     progress: Progress
-    window: tuple[int, int]
+    read_from: int
+    low: int
     learner: LearnerState
     replay_service: bytes
     sampler: bytes
@@ -108,7 +110,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "schema_version": SCHEMA_VERSION,
         "param_version": checkpoint.progress.learner_steps,
         "progress": asdict(checkpoint.progress),
-        "window": list(checkpoint.window),
+        "read_from": checkpoint.read_from,
+        "low": checkpoint.low,
         "terms": dict(checkpoint.terms),
         **described(checkpoint.spec, checkpoint.config),
     }
@@ -137,10 +140,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             "Resume with the version that wrote it, or start a new run.",
         )
     try:
-        low, high = state["window"]
         return Checkpoint(
             progress=Progress(**{name: int(n) for name, n in state["progress"].items()}),
-            window=(int(low), int(high)),
+            read_from=int(state["read_from"]),
+            low=int(state["low"]),
             learner=_learner_state(files),
             replay_service=files[_REPLAY],
             sampler=files[_SAMPLER],

@@ -66,8 +66,8 @@ class CheckpointFolder:
 
     def needed_from(self) -> int | None:
         """Returns the oldest transition id that a resume from a kept checkpoint reads, if any."""
-        lows = [_window_low(folder) for folder in self.folders()[-self._config.keep_last :]]
-        known = [low for low in lows if low is not None]
+        firsts = [_read_from(folder) for folder in self.folders()[-self._config.keep_last :]]
+        known = [first for first in firsts if first is not None]
         return min(known) if known else None
 
     def newest_good(self) -> Resumable | None:
@@ -120,10 +120,10 @@ def _learner_steps(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
 
 
-def _window_low(folder: Path) -> int | None:
+def _read_from(folder: Path) -> int | None:
     try:
-        return int(json.loads((folder / STATE).read_bytes())["window"][0])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return int(json.loads((folder / STATE).read_bytes())["read_from"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

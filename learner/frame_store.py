@@ -28,10 +28,11 @@ _NO_FRAMES = -1
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """Where one segment lies: slots [begin, end) and the id after its last transition."""
+    """Where one segment lies: its slots [begin, end) and its ids [first_id, next_id)."""
 
     begin: int
     end: int
+    first_id: int
     next_id: int
 
     @property
@@ -106,6 +107,11 @@ class FrameStore:
         return self.high - self.low
 
     @property
+    def read_from(self) -> int:
+        """Id from which the log must be read to fill this window again: whole segments only."""
+        return self._segments[0].first_id if self._segments else self.high
+
+    @property
     def bytes_reserved(self) -> int:
         """Bytes of the ring of frames."""
         return self._slots * self.spec.frame_bytes
@@ -164,7 +170,7 @@ class FrameStore:
         self._discounts[columns] = rows.discounts
         self._actions[columns] = meta.actions[: meta.transitions]
         self._versions[columns] = meta.param_version
-        self._segments.append(_Stored(slot, slot + frames, self.high))
+        self._segments.append(_Stored(slot, slot + frames, first_id, self.high))
         self._evict_to(self.high - self.capacity)
 
     def _make_room(self, frames: int) -> int:

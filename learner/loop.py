@@ -162,10 +162,13 @@ class Learner:
         else:
             self._resume(found)
         self._publish()
-        after = found.checkpoint.window[0] if found else None
+        after = found.checkpoint.read_from if found else None
         self._follower = LogFollower(self._url, self._keys, self._spec, after=after)
         self._follower.start()
         self._catch_up(self._follower, after)
+        if found is not None:
+            self._store.forget_before(found.checkpoint.low)
+        _log.info("log_read", low=self._store.low, high=self._store.high)
 
     def run(self, until_learner_step: int | None) -> Progress:
         """Learns until the run drains (then with a last checkpoint) or stops."""
@@ -227,7 +230,7 @@ class Learner:
                 return
         _log.error("replay_service_not_restored", fix="apexmania status shows whether it runs")
 
-    def _catch_up(self, follower: LogFollower, low: int | None) -> None:
+    def _catch_up(self, follower: LogFollower, after: int | None) -> None:
         """Reads the log into the frame store up to where it ended at the start."""
         deadline = time.monotonic() + _LOG_TIMEOUT_S
         while not follower.wait_until_connected(_IDLE_S):
@@ -239,14 +242,11 @@ class Learner:
                     "Start Redis again; apexmania doctor --role learner says what is wrong.",
                 )
         bounds = follower.bounds
-        if low is not None and low < bounds.first:
-            _log.warning("log_trimmed_past_checkpoint", needed_id=low, first_id=bounds.first)
+        if after is not None and after < bounds.first:
+            _log.warning("log_trimmed_past_checkpoint", needed_id=after, first_id=bounds.first)
         while self._store.high < bounds.next and not self._is_over(None):
             self._ingest(wait_s=_IDLE_S)
             self._say("reading the log")
-        if low is not None:
-            self._store.forget_before(low)
-        _log.info("log_read", low=self._store.low, high=self._store.high)
 
     def _is_over(self, until_learner_step: int | None) -> bool:
         if until_learner_step is not None and self._step.learner_steps >= until_learner_step:
@@ -274,7 +274,7 @@ class Learner:
         return Window(
             low=store.low,
             high=store.high,
-            needed_from=store.low if self._needed_from is None else self._needed_from,
+            needed_from=store.read_from if self._needed_from is None else self._needed_from,
             learner_steps=self._step.learner_steps,
         )
 
@@ -349,7 +349,8 @@ class Learner:
         self._sampler.drain()
         checkpoint = Checkpoint(
             progress=self.progress,
-            window=(self._store.low, self._store.high),
+            read_from=self._store.read_from,
+            low=self._store.low,
             learner=capture(self._step),
             replay_service=self._service_state(),
             sampler=self._sampler.state(),
