@@ -68,7 +68,10 @@ class Driver:
         return policy
 
     def _game(self, *, render: bool) -> Game:
-        env = make_game(self.game, training=False, seed=None, render=render)
+        jitter = self.stored.config.evaluation.start_jitter
+        env = make_game(
+            self.game, training=False, seed=None, render=render, evaluation_jitter=jitter
+        )
         spec = game_spec(env, self.game)
         if spec != self.stored.spec:
             env.close()

@@ -19,6 +19,7 @@ class RunProgress:
         evaluation: newest greedy evaluation.
         best_evaluation: evaluation with the highest finish rate, then the best median lap.
         hearts: newest heartbeat of each process.
+        evaluations: greedy evaluations.
         env_steps: env steps of the fleet.
         episodes: finished episodes of the fleet.
         finishes: episodes that reached the finish line.
@@ -34,6 +35,7 @@ class RunProgress:
     evaluation: Row = field(default_factory=dict)
     best_evaluation: Row = field(default_factory=dict)
     hearts: dict[str, Row] = field(default_factory=dict)
+    evaluations: int = 0
     env_steps: int = 0
     episodes: int = 0
     finishes: int = 0
@@ -93,6 +95,7 @@ class RunProgress:
     def add_evaluation(self, row: Row) -> None:
         """Takes a greedy evaluation."""
         self.evaluation = row
+        self.evaluations += 1
         if not self.best_evaluation or _rank(row) > _rank(self.best_evaluation):
             self.best_evaluation = row
 

@@ -1,0 +1,55 @@
+"""``apexmania train``: one command from nothing to a trained driver."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from deploy.options import ConfigFile, Json, Preset, Settings
+
+_INTERRUPTED = 130
+
+
+def train(
+    *,
+    config: ConfigFile = None,
+    preset: Preset = None,
+    settings: Settings = (),
+    game: Annotated[
+        str | None, Parameter(help="sim, or module:factory for any Gymnasium environment.")
+    ] = None,
+    actors: Annotated[int | None, Parameter(help="Actors on this machine.")] = None,
+    run_dir: Annotated[Path | None, Parameter(help="Folder of the new run.")] = None,
+    resume: Annotated[Path | None, Parameter(help="Run to continue.")] = None,
+    max_env_steps: Annotated[int | None, Parameter(help="End after so many env steps.")] = None,
+    max_minutes: Annotated[float | None, Parameter(help="End after so many minutes.")] = None,
+    redis: Annotated[
+        str | None, Parameter(help="Your own Redis >= 7, as redis://:PASSWORD@HOST:PORT/0.")
+    ] = None,
+    json_output: Json = False,
+) -> int:
+    """Prints the run's folder, or its summary as JSON."""
+    from deploy.train_plan import TrainRequest  # noqa: PLC0415 - Ray and torch only when it trains
+    from deploy.training import run_training  # noqa: PLC0415 - same
+
+    short = {
+        "game.name": game,
+        "actors.count": actors,
+        "run.max_env_steps": max_env_steps,
+        "run.max_minutes": max_minutes,
+    }
+    request = TrainRequest(
+        config=config,
+        preset=preset,
+        settings=[
+            *settings,
+            *(f"{key}={value}" for key, value in short.items() if value is not None),
+        ],
+        run_dir=run_dir,
+        resume=resume,
+        redis_url=redis,
+    )
+    summary, interrupted = run_training(request)
+    print(json.dumps(summary, indent=2) if json_output else summary["run"])
+    return _INTERRUPTED if interrupted else 0

@@ -1,0 +1,223 @@
+"""Runs a training: Redis, contract, Ray and its actors, then follows them to an orderly end."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+import structlog
+
+from actors.games import game_spec, make_game
+from actors.ray_actor import DrivingActor, EvaluatorActor
+from common.config import Config
+from common.contract import Contract, make_contract
+from common.keys import Keys
+from deploy.console import RunConsole
+from deploy.end_conditions import EndConditions
+from deploy.fleet import Fleet
+from deploy.interrupts import Interrupts
+from deploy.ray_cluster import private_ray
+from deploy.recorder import Recorder
+from deploy.redis_program import find_program
+from deploy.redis_server import PrivateRedis, check_foreign
+from deploy.run_folder import RunFolder
+from deploy.run_progress import RunProgress
+from deploy.watch import INTERRUPTED, Watch
+from learner.ray_actor import LearnerActor
+from replay_server.connection import OUTAGES, connect
+from replay_server.contract_store import put_contract
+from replay_server.control import Control, State
+from replay_server.ray_actor import ReplayServiceActor
+
+_log = structlog.get_logger()
+
+_RETRY_S = 0.25
+_DRAIN_LIMIT_S = 120.0
+_STOP_LIMIT_S = 30.0
+LEARNER, REPLAY, EVALUATOR = "learner", "replay", "evaluator"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a start of a run ended, filled while it goes on.
+
+    Attributes:
+        reason: why, in words.
+        ended_well: whether the fleet was ended in order.
+        fleet_s: seconds that the fleet worked.
+        replay: last figures of the replay service.
+    """
+
+    reason: str = "failed"
+    ended_well: bool = False
+    fleet_s: float = 0.0
+    replay: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person or the system asked for the end."""
+        return self.reason == INTERRUPTED
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to an end of its own."""
+        return self.ended_well and not self.interrupted
+
+
+def open_contract(config: Config) -> Contract:
+    """Opens the game once and returns the contract of a run with it.
+
+    Raises:
+        ConfigError: the game's settings are impossible, found before anything starts.
+    """
+    env = make_game(config.game, training=True, seed=config.seed)
+    try:
+        return make_contract(config, game_spec(env, config.game))
+    finally:
+        env.close()
+
+
+class Launcher:
+    """One start of one run.
+
+    Args:
+        folder: the run, locked by the caller.
+        contract: what its processes agree on, with the resolved configuration.
+        console: tells the person in front of it.
+        redis_url: the user's own Redis, or None for a private one.
+        resume: whether the run continues.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: RunFolder,
+        contract: Contract,
+        console: RunConsole,
+        redis_url: str | None,
+        resume: bool,
+    ) -> None:
+        self._folder = folder
+        self._contract = contract
+        self._config = contract.config
+        self._console = console
+        self._redis_url = redis_url
+        self._resume = resume
+        self._keys = Keys(folder.name)
+        self.progress = RunProgress.of(folder)
+        self.outcome = Outcome()
+
+    def run(self, interrupts: Interrupts) -> None:
+        """Trains until an end condition, an interrupt or a failure.
+
+        What is known about the end is in ``outcome`` and ``progress`` also when this raises.
+
+        Args:
+            interrupts: requests to stop.
+
+        Raises:
+            ApexManiaError: something that this run needs failed for good.
+        """
+        conditions = EndConditions(self._config, self.progress.evaluations)
+        self._console.say("Starting Redis, Ray, replay service, learner and actors ...")
+        with self._redis() as url, self._ray():
+            connection = connect(url, name="launcher")
+            put_contract(connection, self._keys, self._contract)
+            control = Control(connection, self._keys)
+            control.set("running")
+            fleet = Fleet()
+            watch = Watch(
+                url=url,
+                keys=self._keys,
+                fleet=fleet,
+                recorder=Recorder(url, self._keys, self._folder, self.progress),
+                progress=self.progress,
+                console=self._console,
+                conditions=conditions,
+            )
+            try:
+                self._start(fleet, url)
+                self.outcome.reason = watch.follow(interrupts)
+                self._end(fleet, watch, control)
+                self.outcome.ended_well = True
+            except BaseException:
+                with contextlib.suppress(*OUTAGES):
+                    control.set("stopped")
+                raise
+            finally:
+                self.outcome.fleet_s = watch.elapsed_s
+                fleet.kill()
+                watch.record_rest()
+
+    @contextlib.contextmanager
+    def _redis(self) -> Iterator[str]:
+        if self._redis_url is not None:
+            check_foreign(self._redis_url)
+            yield self._redis_url
+            return
+        server = PrivateRedis(
+            find_program(),
+            folder=self._folder.redis,
+            log=self._folder.logs / "redis.log",
+            max_bytes=self._config.replay.max_redis_bytes,
+        )
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
+
+    def _ray(self) -> contextlib.AbstractContextManager[None]:
+        members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))
+        return private_ray(num_cpus=members, run_folder=self._folder.path, logs=self._folder.logs)
+
+    def _start(self, fleet: Fleet, url: str) -> None:
+        contract = self._contract
+        common: dict[str, Any] = {"redis_url": url, "run": self._folder.name}
+        run_dir = self._folder.path
+        fleet.add(REPLAY, ray.remote(ReplayServiceActor), **common)
+        fleet.add(
+            LEARNER,
+            LearnerActor,
+            contract,
+            **common,
+            run_dir=run_dir,
+            resume=self._resume,
+            num_gpus=self._learner_gpus(),
+        )
+        for index in range(self._config.actors.count):
+            fleet.add(
+                f"actor-{index}", DrivingActor, contract, **common, run_dir=run_dir, index=index
+            )
+        if self._config.evaluation.every_s > 0:
+            fleet.add(EVALUATOR, EvaluatorActor, contract, **common, run_dir=run_dir)
+
+    def _end(self, fleet: Fleet, watch: Watch, control: Control) -> None:
+        """Drains the fleet: the learner writes its checkpoint first, then everybody stops."""
+        self._console.say(f"Ending ({self.outcome.reason}): the learner writes a checkpoint ...")
+        self._set(control, "draining")
+        watch.wait_for([LEARNER], limit_s=_DRAIN_LIMIT_S)
+        self.outcome.replay = watch.replay_figures()
+        self._set(control, "stopped")
+        watch.wait_for(fleet.names, limit_s=_STOP_LIMIT_S)
+
+    def _learner_gpus(self) -> int:
+        """A GPU for the learner where Ray sees one and the configuration does not forbid it."""
+        seen = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
+        return 1 if seen >= 1 and self._config.learner.device != "cpu" else 0
+
+    def _set(self, control: Control, state: State) -> None:
+        """Sets the run's switch, also where Redis is just being restarted."""
+        deadline = time.monotonic() + _STOP_LIMIT_S
+        while True:
+            try:
+                control.set(state)
+            except OUTAGES:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                _log.info("control_set", state=state)
+                return

@@ -1,0 +1,95 @@
+"""What ``train`` was asked for: a new run, or the continuation of one."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.config import Config
+from common.errors import ConfigError
+from deploy import config_file
+from deploy.run_folder import DEFAULT_RUNS, RunFolder, create, open_run
+from deploy.run_record import RunRecord
+
+_PROVEN = "proven"
+_MAY_CHANGE = ("run.", "actors.count=")
+_PRIVATE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """The options of ``train``.
+
+    Attributes:
+        config: YAML file.
+        preset: name of a preset.
+        settings: ``key=value`` texts, the short options included.
+        run_dir: folder of a new run.
+        resume: folder of the run to continue.
+        redis_url: the user's own Redis.
+    """
+
+    config: Path | None = None
+    preset: str | None = None
+    settings: list[str] = field(default_factory=list)
+    run_dir: Path | None = None
+    resume: Path | None = None
+    redis_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """A checked request, before anything was written.
+
+    Attributes:
+        request: what was asked.
+        config: resolved configuration.
+        preset: name of the starting point.
+        resumed: the run that continues, or None for a new one.
+    """
+
+    request: TrainRequest
+    config: Config
+    preset: str
+    resumed: RunFolder | None
+
+    def open_folder(self) -> RunFolder:
+        """Returns the run's folder, made if it is new."""
+        if self.resumed is not None:
+            return self.resumed
+        return create(runs=DEFAULT_RUNS, preset=self.preset, path=self.request.run_dir)
+
+
+def make_plan(request: TrainRequest) -> TrainPlan:
+    """Checks a request and resolves its configuration.
+
+    Raises:
+        ConfigError: the options or the configuration are impossible.
+    """
+    if request.resume is not None:
+        return _resume(request, request.resume)
+    config = config_file.load_config(
+        file=request.config, preset=request.preset, settings=request.settings
+    )
+    return TrainPlan(request, config, request.preset or _PROVEN, None)
+
+
+def _resume(request: TrainRequest, path: Path) -> TrainPlan:
+    folder = open_run(path)
+    record = RunRecord.open(folder)
+    fixed = {"--config": request.config, "--preset": request.preset, "--run-dir": request.run_dir}
+    given = [name for name, value in fixed.items() if value is not None]
+    frozen = [text for text in request.settings if not text.startswith(_MAY_CHANGE)]
+    if given or frozen:
+        raise ConfigError(
+            f"--resume does not go with {', '.join(given + frozen)}.",
+            "a run goes on with its own configuration; only run.* and actors.count may change",
+            f"apexmania train --resume {path} --set run.max_env_steps=20000000",
+        )
+    foreign = record.redis != _PRIVATE
+    if foreign != (request.redis_url is not None):
+        raise ConfigError(
+            f"The run {folder.name} was started with {record.redis} Redis.",
+            "its log is there, and a run cannot go on without its log",
+            f"apexmania train --resume {path}" + (" --redis URL" if foreign else ""),
+        )
+    config = config_file.load_config(file=folder.config_file, settings=request.settings)
+    return TrainPlan(request, config, record.preset, folder)

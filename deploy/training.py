@@ -1,0 +1,107 @@
+"""``train`` from request to result: plan, folder, launch, aftermath."""
+
+import contextlib
+import sys
+import time
+from typing import Any
+
+from common.errors import ApexManiaError
+from deploy.aftermath import closing_text, finish_run
+from deploy.console import RunConsole, open_console
+from deploy.critical_notice import critical_notice
+from deploy.interrupts import Interrupts
+from deploy.launch_logging import log_to
+from deploy.launcher import Launcher, open_contract
+from deploy.redis_server import check_foreign, redacted
+from deploy.run_folder import RunFolder, RunLock, point_latest
+from deploy.run_record import RunRecord
+from deploy.side_process import WandbProcess
+from deploy.train_plan import TrainPlan, TrainRequest, make_plan
+
+
+def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
+    """Trains and returns the summary, and whether the run was interrupted.
+
+    Everything that can be wrong with the request is found before a folder is made.
+
+    Args:
+        request: the options of ``train``.
+
+    Raises:
+        ApexManiaError: with what, why and a fix.
+    """
+    plan = make_plan(request)
+    contract = open_contract(plan.config)
+    if request.redis_url is not None:
+        check_foreign(request.redis_url)
+    folder = plan.open_folder()
+    with RunLock(folder), Interrupts() as interrupts:
+        point_latest(folder)
+        folder.prepare(plan.config)
+        log_to(folder.logs / "launcher.log")
+        record = RunRecord.open(folder)
+        record.begin(
+            config=plan.config,
+            preset=plan.preset,
+            redis="private" if request.redis_url is None else redacted(request.redis_url),
+            command=[redacted(word) for word in sys.argv],
+        )
+        console = open_console(title=folder.name)
+        _greet(console, plan, folder)
+        launcher = Launcher(
+            folder=folder,
+            contract=contract,
+            console=console,
+            redis_url=request.redis_url,
+            resume=plan.resumed is not None,
+        )
+        return _launch(launcher, plan=plan, record=record, console=console, interrupts=interrupts)
+
+
+def _launch(
+    launcher: Launcher,
+    *,
+    plan: TrainPlan,
+    record: RunRecord,
+    console: RunConsole,
+    interrupts: Interrupts,
+) -> tuple[dict[str, Any], bool]:
+    began = time.monotonic()
+    folder, outcome = record.folder, launcher.outcome
+    summary: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(WandbProcess(folder, plan.config.wandb))
+        try:
+            with console:
+                launcher.run(interrupts)
+        except ApexManiaError as error:
+            outcome.reason = f"failed: {error.what}"
+            raise
+        except KeyboardInterrupt:
+            outcome.reason = "interrupted twice"
+            raise
+        finally:
+            record.end(wall_s=time.monotonic() - began, reason=outcome.reason)
+            summary = finish_run(
+                folder,
+                config=plan.config,
+                progress=launcher.progress,
+                outcome=outcome,
+                wall_s=record.wall_s,
+                console=console,
+            )
+            console.say(closing_text(folder, summary, interrupted=outcome.interrupted))
+    return summary, outcome.interrupted
+
+
+def _greet(console: RunConsole, plan: TrainPlan, folder: RunFolder) -> None:
+    config = plan.config
+    console.say(
+        f"{'Resuming' if plan.resumed else 'Run'} {folder.path}\n"
+        f"game {config.game.name} {config.game.track}, preset {plan.preset}, "
+        f"{config.actors.count} actor{'s' if config.actors.count != 1 else ''}; "
+        "Ctrl-C once ends in order, twice at once"
+    )
+    notice = critical_notice(config)
+    if notice:
+        console.say(notice)
