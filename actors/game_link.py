@@ -11,7 +11,7 @@ from common.errors import ApexManiaError, MachineError
 
 _log = structlog.get_logger()
 _FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
+_LONGEST_PAUSE_S = 10.0
 MAX_CONSECUTIVE_FAULTS = 8
 
 
@@ -61,14 +61,14 @@ class GameLink:
             MachineError: the game failed too often.
         """
         while not self._stop.is_set():
+            if self._env is None and self._rest():
+                break
             try:
                 started: tuple[Observation, dict[str, Any]] = self.open().reset()
             except ApexManiaError:
                 raise
             except Exception as error:  # noqa: BLE001 - a game may raise anything
                 self._note(error)
-                pause_s = self._first_pause_s * 2.0 ** (self._consecutive - 1)
-                self._stop.wait(min(pause_s, _LONGEST_PAUSE_S))
             else:
                 return started
         return None
@@ -101,6 +101,13 @@ class GameLink:
             env.close()
         except Exception as error:  # noqa: BLE001 - a broken game may raise anything
             _log.warning("game_close_failed", error=repr(error))
+
+    def _rest(self) -> bool:
+        """Waits after a fault, longer after each further one; returns whether it was stopped."""
+        if self._consecutive == 0:
+            return False
+        pause_s = self._first_pause_s * 2.0 ** (self._consecutive - 1)
+        return self._stop.wait(min(pause_s, _LONGEST_PAUSE_S))
 
     def _note(self, error: Exception) -> None:
         """Counts a fault and drops the game."""
