@@ -6,8 +6,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 SOURCES := common replay_server actors learner deploy
 STAMP := $(VENV)/.installed
-# A machine without a GPU may take the small build of torch:
-#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# A machine without a GPU may take a small build of torch from another index: make setup TORCH_INDEX=URL
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
