@@ -17,7 +17,6 @@ _log = structlog.get_logger()
 
 CHECKPOINTS = "checkpoints"
 LATEST = "latest"
-BEST = "best"
 _INCARNATION = "incarnation"
 _STEP_FOLDER = re.compile(r"step-(\d{9,})")
 _UNFINISHED = re.compile(r"\.step-\d+\.\d+\.(tmp|old)")
@@ -33,6 +32,8 @@ class Resumable:
 
 class CheckpointFolder:
     """Writes, lists and prunes the checkpoints of one run; one learner at a time.
+
+    The evaluator keeps the best policy in the same folder under a name of its own, left alone here.
 
     Args:
         run_dir: folder of the run.
@@ -59,10 +60,6 @@ class CheckpointFolder:
         link_folder(self.path / LATEST, folder)
         self._prune()
         return folder
-
-    def mark_best(self, folder: Path) -> None:
-        """Points ``best`` at a checkpoint, which is then kept."""
-        link_folder(self.path / BEST, folder)
 
     def needed_from(self) -> int | None:
         """Returns the oldest transition id that a resume from a kept checkpoint reads, if any."""
@@ -110,10 +107,8 @@ class CheckpointFolder:
         return incarnation
 
     def _prune(self) -> None:
-        kept = {link.resolve() for name in (LATEST, BEST) if (link := self.path / name).exists()}
         for folder in self.folders()[: -self._config.keep_last]:
-            if folder.resolve() not in kept:
-                shutil.rmtree(folder)
+            shutil.rmtree(folder)
 
 
 def _learner_steps(folder: Path) -> int:

@@ -156,12 +156,12 @@ class FrameStore:
         )
         frames = len(segment.frames)
         slot = self._make_room(frames)
-        pixels = torch.from_numpy(np.ascontiguousarray(segment.frames)).view(frames, -1)
+        # Copies, because decoded arrays are views of the received bytes, which torch may not borrow.
+        pixels = torch.from_numpy(np.array(segment.frames)).view(frames, -1)
         self._frames[slot : slot + frames] = pixels.to(self.device)
         newest = slot + self.spec.history - 1
-        self._features[newest : slot + frames] = torch.from_numpy(
-            np.ascontiguousarray(meta.features)
-        ).to(self.device)
+        features = torch.from_numpy(np.array(meta.features))
+        self._features[newest : slot + frames] = features.to(self.device)
         self.high = first_id + meta.transitions
         columns = np.arange(first_id, self.high) % self.capacity
         self._newest[columns] = np.arange(newest, newest + meta.transitions)
