@@ -47,6 +47,7 @@ def finish_run(
         end_reason=outcome.reason,
         wall_s=wall_s,
         replay=outcome.replay,
+        learner_steps=max(outcome.learner_steps, progress.learner_steps),
         greedy=greedy,
     )
     write_json(folder.summary_file, summary)

@@ -12,7 +12,7 @@ from rich.text import Text
 from deploy.run_progress import RunProgress
 
 _PLAIN_EVERY_S = 60.0
-_PLAIN_FIRST_AFTER_S = 5.0
+_PLAIN_FIRST_AFTER_S = 10.0
 _MISSING = "-"
 
 
@@ -43,7 +43,7 @@ class PlainConsole:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._due = time.monotonic() + _PLAIN_FIRST_AFTER_S
+        self._due: float | None = None
 
     def __enter__(self) -> Self:
         """Starts showing."""
@@ -54,9 +54,12 @@ class PlainConsole:
 
     def show(self, progress: RunProgress, *, elapsed_s: float, left: str) -> None:
         """Prints the line when a minute is over."""
-        if time.monotonic() < self._due:
+        now = time.monotonic()
+        if self._due is None:
+            self._due = now + _PLAIN_FIRST_AFTER_S
+        if now < self._due:
             return
-        self._due = time.monotonic() + _PLAIN_EVERY_S
+        self._due = now + _PLAIN_EVERY_S
         self.say(plain_line(progress, elapsed_s=elapsed_s, left=left))
 
     def say(self, text: str) -> None:

@@ -68,6 +68,10 @@ class Fleet:
             _raise_failure(by_reference[reference], reference)
         return [by_reference[reference] for reference in done]
 
+    def result(self, name: str) -> Any:  # noqa: ANN401 - each member has a result of its own
+        """Returns what the run of a member that ended returned, None where it goes on."""
+        return ray.get(self._members[name].ended) if name in self.ended() else None
+
     def kill(self) -> None:
         """Ends every member at once, with no restart."""
         for member in self._members.values():

@@ -9,6 +9,7 @@ from actors.evaluation import EvaluationReport, Lap, evaluate
 from actors.game_contract import Game
 from actors.games import game_spec, make_game
 from actors.policy import Policy
+from actors.process_setup import share_the_machine
 from actors.video import record_lap
 from common.config import GameConfig
 from common.errors import ConfigError, MismatchError
@@ -95,6 +96,7 @@ def open_driver(path: Path, *, game: str | None = None, track: str | None = None
         ConfigError: there is no checkpoint.
         CorruptError: it is damaged.
     """
+    share_the_machine(nice=0)
     folder = find_checkpoint(path)
     stored = load_policy(folder)
     changes = {"name": game, "track": track}

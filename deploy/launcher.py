@@ -46,12 +46,14 @@ class Outcome:
     Attributes:
         reason: why, in words.
         ended_well: whether the fleet was ended in order.
+        learner_steps: where the learner stopped; 0 where it could not say.
         fleet_s: seconds that the fleet worked.
         replay: last figures of the replay service.
     """
 
     reason: str = "failed"
     ended_well: bool = False
+    learner_steps: int = 0
     fleet_s: float = 0.0
     replay: dict[str, Any] = field(default_factory=dict)
 
@@ -198,7 +200,8 @@ class Launcher:
         """Drains the fleet: the learner writes its checkpoint first, then everybody stops."""
         self._console.say(f"Ending ({self.outcome.reason}): the learner writes a checkpoint ...")
         self._set(control, "draining")
-        watch.wait_for([LEARNER], limit_s=_DRAIN_LIMIT_S)
+        if watch.wait_for([LEARNER], limit_s=_DRAIN_LIMIT_S):
+            self.outcome.learner_steps = fleet.result(LEARNER).learner_steps
         self.outcome.replay = watch.replay_figures()
         self._set(control, "stopped")
         watch.wait_for(fleet.names, limit_s=_STOP_LIMIT_S)

@@ -52,6 +52,7 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "PYTHONPATH": _absolute(os.environ.get("PYTHONPATH", "")),
         **dict.fromkeys(_THREAD_VARIABLES, "1"),
     }
     with (
@@ -88,6 +89,12 @@ def _start(num_cpus: int, temporary: Path) -> None:
             " ".join(str(error).split()) or type(error).__name__,
             "apexmania doctor",
         ) from error
+
+
+def _absolute(search_path: str) -> str:
+    """Returns a search path that means the same in another working folder."""
+    parts = [str(Path(part).resolve()) for part in search_path.split(os.pathsep) if part]
+    return os.pathsep.join(parts)
 
 
 @contextmanager

@@ -7,17 +7,6 @@ from common.config import Config, critical_changes
 from deploy.run_folder import RunFolder, read_jsonl
 from deploy.run_progress import RunProgress
 
-REPLAY_FIGURES = (
-    "transitions_indexed",
-    "segments_indexed",
-    "replay_size",
-    "samples_per_insert",
-    "quarantined",
-    "gaps",
-    "dropped_transitions",
-    "stale_priorities",
-)
-
 
 def summarise(
     folder: RunFolder,
@@ -27,6 +16,7 @@ def summarise(
     end_reason: str,
     wall_s: float,
     replay: dict[str, Any],
+    learner_steps: int,
     greedy: dict[str, Any],
 ) -> dict[str, Any]:
     """Returns the summary of a run.
@@ -38,6 +28,7 @@ def summarise(
         end_reason: why it ended, in words.
         wall_s: seconds that all its incarnations took together.
         replay: last figures of the replay.
+        learner_steps: where the learner stopped.
         greedy: report of the final greedy evaluation, or empty.
     """
     return {
@@ -47,7 +38,7 @@ def summarise(
         "end_reason": end_reason,
         "wall_s": round(wall_s, 1),
         "env_steps": progress.env_steps,
-        "learner_steps": progress.learner_steps,
+        "learner_steps": learner_steps,
         "episodes": progress.episodes,
         "finishes": progress.finishes,
         "best_lap_s": in_seconds(progress.best_lap_ms),

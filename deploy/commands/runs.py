@@ -35,19 +35,18 @@ def list_runs(*, runs_dir: RunsDir = DEFAULT_RUNS, json_output: Json = False) ->
     if json_output:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, header_style="bold")
-    for name in ("run", "state", "env steps", "episodes", "finishes", "best lap (s)"):
-        table.add_column(name, justify="left" if name in {"run", "state"} else "right")
+    width = max((len(row["run"]) for row in rows), default=0)
+    heads = ("env steps", "episodes", "finishes", "best lap (s)")
+    print(f"{'run':<{width}}  " + "  ".join(f"{head:>12}" for head in heads) + "  state")
     for row in rows:
-        table.add_row(
-            row["run"],
-            row["state"],
+        figures = (
             number(row["env_steps"], 0),
             number(row["episodes"], 0),
             number(row["finishes"], 0),
             number(row["best_lap_s"], 2),
         )
-    Console(soft_wrap=True).print(table)
+        cells = "  ".join(f"{figure:>12}" for figure in figures)
+        print(f"{row['run']:<{width}}  {cells}  {row['state']}")
 
 
 def compare(
