@@ -27,7 +27,8 @@ class SampleRequest:
 
     Attributes:
         updates: (ids, priorities) of trained batches, oldest first.
-        invalid_ids: ids for which the learner got no frames; they are never sampled again.
+        invalid_ids: ids below ``high`` for which the learner got no frames; they are not sampled again.
+            A service that restarts may forget the last of them: report an id again when it comes back.
         batch_size: transitions in a batch.
         batches: batches wanted in one reply.
         low: oldest id that the learner's frame store holds.

@@ -118,6 +118,9 @@ class ReplayService:
         with self._lock:
             self._take_updates(request)
             self._advance(request)
+            # After the window moved: it may be this request that lets the invalid ids in.
+            self._priorities.invalidate(request.invalid_ids)
+            self._counts["invalid_transitions"] += request.invalid_ids.size
             count = request.batch_size * request.batches
             status = self._status(request, count)
             if status != "ok":
@@ -258,9 +261,6 @@ class ReplayService:
             return [entry for entry in self._index.since(low) if entry.first_id >= low]
 
     def _take_updates(self, request: SampleRequest) -> None:
-        if request.invalid_ids.size:
-            self._priorities.invalidate(request.invalid_ids)
-            self._counts["invalid_transitions"] += request.invalid_ids.size
         if self._alpha > 0.0:
             for ids, priorities in request.updates:
                 self._counts["updates_dropped"] += self._priorities.update(ids, priorities)

@@ -1,0 +1,320 @@
+"""Redis is killed, cut off, filled and stopped under a living writer: nothing is lost or doubled."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+
+from common.keys import Keys
+from replay_server.connection import OUTAGES, connect
+from replay_server.log_writer import LogWriter
+from replay_server.service import ReplayService
+from tests.support.redis_server import RedisServer
+from tests.support.replay_rig import (
+    assert_ids_contiguous,
+    ingest_all,
+    make_service,
+    make_writer,
+    read_everything,
+    request,
+    tags,
+    write,
+)
+from tests.support.segments import FULL, make_segment
+
+pytestmark = [pytest.mark.redis, pytest.mark.chaos]
+KEYS = Keys("chaos")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    own = RedisServer(tmp_path / "redis")
+    own.start()
+    yield own
+    own.stop()
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    connection = connect(server.url, name="test")
+    yield connection
+    connection.close()
+
+
+def pump(service: ReplayService, stop: threading.Event) -> None:
+    """Ingests and keeps house as the server does."""
+    while not stop.is_set():
+        try:
+            service.ingest(block_ms=50)
+            service.tick()
+        except OUTAGES:
+            stop.wait(0.05)
+
+
+def assert_everything_once(
+    writer: LogWriter, service: ReplayService, client: redis.Redis, count: int
+) -> None:
+    assert writer.flush(20)
+    counters = writer.counters()
+    writer.close()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and len(read_everything(client, KEYS)) < count:
+        time.sleep(0.05)
+    entries = read_everything(client, KEYS)
+    assert tags(entries) == list(range(count))
+    assert_ids_contiguous(entries)
+    assert counters.acked_transitions == counters.appended_transitions == 20 * count
+    assert counters.dropped_transitions == 0
+    assert service.stats()["gaps"] == 0
+
+
+@pytest.mark.parametrize("spooled", [True, False])
+def test_kill_and_restart_of_redis(
+    server: RedisServer, client: redis.Redis, tmp_path: Path, *, spooled: bool
+) -> None:
+    writer = make_writer(server.url, KEYS, spool=tmp_path / "spool" if spooled else None)
+    service = make_service(client, KEYS)
+    stop = threading.Event()
+    thread = threading.Thread(target=pump, args=(service, stop))
+    thread.start()
+    for round_number in range(3):
+        write(writer, range(40 * round_number, 40 * round_number + 20))
+        server.kill()
+        write(writer, range(40 * round_number + 20, 40 * round_number + 40))
+        time.sleep(0.3)
+        server.start()
+    assert_everything_once(writer, service, client, 120)
+    stop.set()
+    thread.join()
+
+
+def test_power_cut_takes_the_tail_and_it_comes_back_with_the_same_ids(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    writer = make_writer(server.url, KEYS)
+    service = make_service(client, KEYS)
+    write(writer, range(60))
+    assert writer.flush(10)
+    assert ingest_all(service) == 60
+    before = [(e.first_id, e.entry_id) for e in read_everything(client, KEYS)]
+    server.kill()
+    server.cut_append_only_tail(30_000)
+    server.start()
+    assert len(read_everything(client, KEYS)) < 60
+    stop = threading.Event()
+    thread = threading.Thread(target=pump, args=(service, stop))
+    thread.start()
+    # The writer notices by itself, with nothing new to send.
+    deadline = time.monotonic() + 10
+    while writer.counters().resent_segments == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert_everything_once(writer, service, client, 60)
+    assert [(e.first_id, e.entry_id) for e in read_everything(client, KEYS)] == before
+    assert int(str(service.stats()["reindexed_segments"])) > 0
+    stop.set()
+    thread.join()
+
+
+def test_a_stopped_redis_that_wakes_up_doubles_nothing(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    writer = make_writer(server.url, KEYS)
+    write(writer, range(10))
+    assert writer.flush(10)
+    server.pause()
+    write(writer, range(10, 20))
+    time.sleep(4.5)
+    server.resume()
+    write(writer, range(20, 30))
+    service = make_service(client, KEYS)
+    assert writer.flush(10)
+    ingest_all(service)
+    assert_everything_once(writer, service, client, 30)
+
+
+def test_a_restarted_writer_sends_its_spool_first(
+    server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    spool = tmp_path / "spool"
+    writer = make_writer(server.url, KEYS, spool=spool)
+    write(writer, range(10))
+    assert writer.flush(10)
+    server.kill()
+    write(writer, range(10, 20))
+    writer.close(timeout_s=0.5)
+    assert len(list((spool / "a1").iterdir())) == 10
+    second = make_writer(server.url, KEYS, spool=spool)
+    assert second.counters().spooled_segments == 10
+    write(second, range(20, 30))
+    server.start()
+    assert second.flush(10)
+    service = make_service(client, KEYS)
+    assert ingest_all(service) == 30
+    entries = read_everything(client, KEYS)
+    assert tags(entries) == list(range(30))
+    assert len({entry.entry_id.partition("-")[0] for entry in entries}) == 2
+    assert list((spool / "a1").iterdir()) == []
+    second.close()
+
+
+def test_a_clock_set_back_while_redis_is_away(
+    server: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = make_writer(server.url, KEYS)
+    write(writer, range(5))
+    writer.close()
+    server.kill()
+    real = time.time
+    monkeypatch.setattr("replay_server.log_writer.time.time", lambda: real() - 3600)
+    second = make_writer(server.url, KEYS)
+    assert second.epoch < writer.epoch
+    write(second, range(5, 10))
+    server.start()
+    assert second.flush(10)
+    assert second.epoch == writer.epoch + 1
+    assert not second.fenced
+    second.close()
+    ingest_all(make_service(client, KEYS))
+    assert tags(read_everything(client, KEYS)) == list(range(10))
+
+
+def test_the_older_of_two_writers_is_fenced(server: RedisServer, client: redis.Redis) -> None:
+    older = make_writer(server.url, KEYS)
+    write(older, range(5))
+    assert older.flush(10)
+    newer = make_writer(server.url, KEYS)
+    write(newer, range(5, 10))
+    assert newer.flush(10)
+    write(older, range(100, 105))
+    deadline = time.monotonic() + 10
+    while not older.fenced and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert older.fenced
+    assert not newer.fenced
+    write(older, range(105, 107))
+    write(newer, range(10, 12))
+    assert newer.flush(10)
+    assert older.counters().dropped_transitions == 7 * 20
+    older.close()
+    newer.close()
+    ingest_all(make_service(client, KEYS))
+    assert tags(read_everything(client, KEYS)) == list(range(12))
+
+
+def test_a_full_redis_makes_the_writer_spool_and_recover(
+    server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    client.config_set("maxmemory-policy", "noeviction")
+    writer = make_writer(server.url, KEYS, spool=tmp_path / "spool")
+    write(writer, range(5))
+    assert writer.flush(10)
+    client.config_set("maxmemory", "1")
+    write(writer, range(5, 15))
+    assert not writer.flush(1.0)
+    assert writer.counters().spooled_segments == 10
+    client.config_set("maxmemory", "0")
+    service = make_service(client, KEYS)
+    assert writer.flush(10)
+    ingest_all(service)
+    assert_everything_once(writer, service, client, 15)
+
+
+def test_a_full_spool_drops_whole_oldest_episodes(server: RedisServer, tmp_path: Path) -> None:
+    server.kill()
+    writer = make_writer(server.url, KEYS, spool=tmp_path / "spool", limit=30_000)
+    write(writer, range(60), end_every=6)
+    time.sleep(1.0)
+    server.start()
+    assert writer.flush(10)
+    counters = writer.counters()
+    writer.close()
+    client = connect(server.url, name="test")
+    service = make_service(client, KEYS)
+    ingest_all(service)
+    kept = tags(read_everything(client, KEYS))
+    assert kept == list(range(kept[0], 60))
+    assert kept[0] % 6 == 0
+    assert counters.dropped_transitions == kept[0] * 20
+    assert service.stats()["gaps"] in (0, kept[0])
+    client.close()
+
+
+def test_append_never_holds_up_a_real_time_actor(server: RedisServer) -> None:
+    writer = make_writer(server.url, KEYS)
+    segment = make_segment(spec=FULL)
+    server.pause()
+    slowest = 0.0
+    for _ in range(50):
+        before = time.monotonic()
+        writer.append(segment)
+        slowest = max(slowest, time.monotonic() - before)
+        time.sleep(0.01)
+    server.resume()
+    assert writer.flush(20)
+    writer.close()
+    assert slowest < 1.0, "no append may wait for the socket's timeout"
+
+
+def test_kill_of_the_service_at_any_point(server: RedisServer, client: redis.Redis) -> None:
+    writer = make_writer(server.url, KEYS)
+    stop = threading.Event()
+    written = itertools.count()
+
+    def feed() -> None:
+        while not stop.is_set():
+            tag = next(written)
+            write(writer, range(tag, tag + 1))
+            time.sleep(0.005)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    program = (
+        "import sys; from tests.support.replay_rig import *; from common.keys import Keys\n"
+        "service = make_service(connect(sys.argv[1], name='victim'), Keys('chaos'))\n"
+        "while True:\n    service.ingest(block_ms=50); service.tick()\n"
+    )
+    seen: list[tuple[int, str]] = []
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        victim = subprocess.Popen([sys.executable, "-c", program, server.url], cwd=Path.cwd())
+        deadline = time.monotonic() + 20
+        while len(read_everything(client, KEYS)) <= len(seen) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(float(rng.uniform(0.0, 0.2)))
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.wait()
+        now = [(entry.first_id, entry.entry_id) for entry in read_everything(client, KEYS)]
+        assert now[: len(seen)] == seen, "an id changed"
+        seen = now
+    stop.set()
+    feeder.join()
+    assert writer.flush(10)
+    service = make_service(client, KEYS)
+    ingest_all(service)
+    assert_everything_once(writer, service, client, next(written))
+
+
+def test_priorities_go_on_while_redis_is_away(server: RedisServer, client: redis.Redis) -> None:
+    writer = make_writer(server.url, KEYS)
+    write(writer, range(20))
+    writer.close()
+    service = make_service(client, KEYS)
+    ingest_all(service)
+    server.kill()
+    reply = service.sample(request(high=400))
+    assert reply.status == "ok"
+    updates = [(reply.ids[0], np.full(32, 3.0, np.float32))]
+    assert service.sample(request(high=400, updates=updates)).status == "ok"
+    with pytest.raises(OUTAGES):
+        service.save_snapshot()
+    server.start()
+    service.save_snapshot()
