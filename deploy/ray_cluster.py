@@ -50,6 +50,8 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray would run the learner at niceness 15, level with the actors that must yield to it.
+        "RAY_worker_niceness": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "PYTHONPATH": _absolute(os.environ.get("PYTHONPATH", "")),
