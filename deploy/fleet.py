@@ -1,6 +1,5 @@
 """The Ray actors of one run: started, restarted by Ray when they die, asked for their end."""
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    handle: Any
+    handle: Any  # Ray ends an actor that nobody holds
     ended: "ray.ObjectRef[Any]"
 
 
@@ -71,12 +70,6 @@ class Fleet:
     def result(self, name: str) -> Any:  # noqa: ANN401 - each member has a result of its own
         """Returns what the run of a member that ended returned, None where it goes on."""
         return ray.get(self._members[name].ended) if name in self.ended() else None
-
-    def kill(self) -> None:
-        """Ends every member at once, with no restart."""
-        for member in self._members.values():
-            with contextlib.suppress(RayError):
-                ray.kill(member.handle, no_restart=True)
 
 
 def _raise_failure(name: str, reference: "ray.ObjectRef[Any]") -> None:

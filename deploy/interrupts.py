@@ -4,6 +4,8 @@ import signal
 from types import FrameType
 from typing import Self
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupts:
     """Counts the requests to stop while its block runs.
@@ -22,14 +24,20 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         """Takes over the signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._on_signal)
+        for number in _SIGNALS:
+            self._before[number] = signal.getsignal(number)
+        self.take_over()
         return self
+
+    def take_over(self) -> None:
+        """Takes the signals again from whoever took them since: Ray installs handlers of its own."""
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
 
     def __exit__(self, *_: object) -> None:
         """Gives the signals back."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] # as signal() returned it
+            signal.signal(number, handler)  # type: ignore[arg-type] # as getsignal() returned it
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1

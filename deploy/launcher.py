@@ -125,6 +125,7 @@ class Launcher:
         conditions = EndConditions(self._config, self.progress.evaluations)
         self._console.say("Starting Redis, Ray, replay service, learner and actors ...")
         with self._redis() as url, self._ray():
+            interrupts.take_over()
             connection = connect(url, name="launcher")
             put_contract(connection, self._keys, self._contract)
             control = Control(connection, self._keys)
@@ -150,7 +151,6 @@ class Launcher:
                 raise
             finally:
                 self.outcome.fleet_s = watch.elapsed_s
-                fleet.kill()
                 watch.record_rest()
 
     @contextlib.contextmanager

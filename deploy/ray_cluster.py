@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import ray
@@ -32,7 +32,8 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
 
     The working folder is the run folder while Ray runs, because Ray puts it on the workers' import
     path: a stray ``common.py`` where the user happens to stand must not reach them. Workers inherit
-    one thread each from the environment; the learner raises its own.
+    one thread each from the environment; the learner raises its own. What Ray prints goes to a log,
+    because standard output belongs to the data of the command.
 
     Args:
         num_cpus: logical CPUs, one for each process that is placed.
@@ -62,6 +63,8 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
         _folder(run_folder),
         _removed(temporary),
         _linked(logs, temporary),
+        (logs / "ray-driver.log").open("a", encoding="utf-8") as chatter,
+        redirect_stdout(chatter),
     ):
         try:
             _start(num_cpus, temporary)
