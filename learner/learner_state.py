@@ -88,7 +88,7 @@ def _moment_names(network: nn.Module) -> Iterator[str]:
 def _require_names(found: Mapping[str, Tensor], expected: set[str]) -> None:
     differing = sorted(expected ^ set(found))
     if differing:
-        raise _other_network(f"the tensors {', '.join(differing[:3])} are on one side only")
+        raise _other_network(f"Only one side has the tensors {', '.join(differing[:3])}.")
 
 
 def _require_same_shapes(network: nn.Module, tensors: Tensors) -> None:
@@ -97,12 +97,12 @@ def _require_same_shapes(network: nn.Module, tensors: Tensors) -> None:
     for name, value in own.items():
         if value.shape != tensors[name].shape:
             here, there = tuple(value.shape), tuple(tensors[name].shape)
-            raise _other_network(f"{name} is {there} there and {here} here")
+            raise _other_network(f"Tensor {name} is {there} there and {here} here.")
 
 
 def _other_network(reason: str) -> MismatchError:
     return MismatchError(
         "The checkpoint holds another network than this run's configuration describes.",
-        f"{reason[0].upper()}{reason[1:]}.",
+        reason,
         "Resume with the network section of the checkpoint's own state.json, or start a new run.",
     )

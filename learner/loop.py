@@ -37,8 +37,7 @@ _log = structlog.get_logger()
 _IDLE_S = 0.02
 _SAY_S = 0.5
 _LOG_TIMEOUT_S = 60.0
-_RESTORE_ATTEMPTS = 120
-_RESTORE_PAUSE_S = 0.5
+_RESTORE_PAUSE_S = 0.2
 
 
 def run_learner(
@@ -219,16 +218,18 @@ class Learner:
         self._sampler.restore(checkpoint.sampler)
         if not checkpoint.replay_service:
             return
-        for attempt in range(_RESTORE_ATTEMPTS):
+        warned = False
+        while not self._is_over(None):
             try:
                 self._client.restore(checkpoint.replay_service)
             except UnreachableError as error:
-                if attempt == 0:
+                if not warned:
                     _log.warning("waiting_for_replay_service", why=error.why)
+                warned = True
+                self._say("waiting for the replay service")
                 time.sleep(_RESTORE_PAUSE_S)
             else:
                 return
-        _log.error("replay_service_not_restored", fix="apexmania status shows whether it runs")
 
     def _catch_up(self, follower: LogFollower, after: int | None) -> None:
         """Reads the log into the frame store up to where it ended at the start."""
