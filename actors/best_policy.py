@@ -35,8 +35,8 @@ class BestPolicy:
         config: Config,
         env_steps: int,
     ) -> bool:
-        """Keeps the weights if their evaluation beats the best so far, and returns whether it did."""
-        if self.score is not None and report.score <= self.score:
+        """Keeps the weights if no evaluation was better, and returns whether it did; at a tie the newer."""
+        if self.score is not None and report.score < self.score:
             return False
         folder = self._folder / f"{_PREFIX}{snapshot.param_version:09d}"
         facts = {

@@ -55,7 +55,7 @@ def test_better_weights_become_the_best(
     thread = threading.Thread(target=evaluator.run)
     thread.start()
     best = tmp_path / "checkpoints" / "best"
-    for version, action in ((50, 0), (100, 1), (150, 0)):
+    for version, action in ((50, 0), (100, 1), (150, 0), (200, 1)):
         publish(connection, keys, biased(config, contract, action), version, contract)
         until(lambda: len(read_rows(connection, keys.evaluations, None, 10)) * 50 >= version)  # noqa: B023
     assert heart_of(connection, keys, "evaluator")["role"] == "evaluator"
@@ -63,14 +63,14 @@ def test_better_weights_become_the_best(
     thread.join(20)
     assert not thread.is_alive()
     rows = [row for _, row in read_rows(connection, keys.evaluations, None, 10)]
-    assert [row["param_version"] for row in rows] == [50, 100, 150]
-    assert [row["finish_rate"] for row in rows] == [0.0, 1.0, 0.0]
-    assert [row["is_best"] for row in rows] == [True, True, False]
+    assert [row["param_version"] for row in rows] == [50, 100, 150, 200]
+    assert [row["finish_rate"] for row in rows] == [0.0, 1.0, 0.0, 1.0]
+    assert [row["is_best"] for row in rows] == [True, True, False, True]  # at a tie the newer
     assert rows[1]["lap_best_ms"] == 400.0
     stored = load_policy(best)
-    assert stored.state["param_version"] == 100
+    assert stored.state["param_version"] == 200
     assert stored.state["evaluation"]["best_lap"]["actions"] == [1] * 8
-    assert [path.name for path in best.parent.glob("evaluated-*")] == ["evaluated-000000100"]
+    assert [path.name for path in best.parent.glob("evaluated-*")] == ["evaluated-000000200"]
     # a restarted evaluator knows what the best was
     again = Evaluator(config, contract, redis_url=redis_url, keys=keys, run_dir=tmp_path)
     assert again._best.score == (1.0, -400.0)
