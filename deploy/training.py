@@ -17,6 +17,7 @@ from deploy.run_folder import RunFolder, RunLock, point_latest
 from deploy.run_record import RunRecord
 from deploy.side_process import WandbProcess
 from deploy.train_plan import TrainPlan, TrainRequest, make_plan
+from deploy.watch import INTERRUPTED
 
 
 def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
@@ -77,6 +78,9 @@ def _launch(
         except ApexManiaError as error:
             outcome.reason = f"failed: {error.what}"
             raise
+        except SystemExit:
+            # While Ray starts, SIGTERM meets Ray's own handler, which raises this.
+            outcome.reason = INTERRUPTED
         except KeyboardInterrupt:
             outcome.reason = "interrupted twice"
             raise
