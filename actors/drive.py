@@ -101,6 +101,7 @@ def run_actor(
             redis_url,
             keys,
             name=f"{place.name}-fleet",
+            count=place.count,
             count_episodes=config.exploration.counted_in == "episodes",
         )
         stack.callback(fleet.close)

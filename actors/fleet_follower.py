@@ -1,7 +1,9 @@
 """What the run tells its actors: go on, wait, drain, and how far the fleet has come."""
 
 import threading
+import time
 
+from actors.insert_budget import InsertBudget
 from actors.poller import Poller
 from common.keys import Keys
 from replay_server.connection import connect
@@ -19,6 +21,7 @@ class FleetFollower:
         url: Redis.
         keys: the run.
         name: shown in Redis's client list.
+        count: actors of the fleet, which share the room that the limiter leaves.
         count_episodes: whether ``episodes`` is needed too.
         period_s: seconds between polls; short, since the learner idles while actors wait too long.
     """
@@ -29,6 +32,7 @@ class FleetFollower:
         keys: Keys,
         *,
         name: str,
+        count: int = 1,
         count_episodes: bool = False,
         period_s: float = _POLL_S,
     ) -> None:
@@ -37,7 +41,8 @@ class FleetFollower:
         self._keys = keys
         self._poller = Poller(name, self._poll, period_s=period_s)
         self._count_episodes = count_episodes
-        self._may_insert = threading.Event()
+        self._budget = InsertBudget(count)
+        self._changed = threading.Condition()
         self.episodes = 0
         self.limiter: LimiterState | None = None
         self.control: State | None = None
@@ -60,11 +65,6 @@ class FleetFollower:
         return self._poller.polled.wait(timeout_s)
 
     @property
-    def reachable(self) -> bool:
-        """Whether the last poll got its answer."""
-        return self._poller.reachable
-
-    @property
     def env_steps(self) -> int:
         """Env steps of the whole fleet that reached the log."""
         return self.limiter.inserted if self.limiter is not None else 0
@@ -75,19 +75,19 @@ class FleetFollower:
         return self.control in {"draining", "stopped"}
 
     def wait_to_insert(self, timeout_s: float) -> bool:
-        """Waits until the limiter lets a patient actor go on, and returns whether it does.
+        """Waits until a patient actor may do one more env step, and returns whether it may.
 
         A run without a limiter, or a Redis that is away, makes it wait too: a simulated game would fill
         the spool with more than anybody will learn from.
         """
-        return self._may_insert.wait(timeout_s) and self.reachable
+        with self._changed:
+            return self._changed.wait_for(self._budget.take, timeout_s)
 
     def _poll(self) -> None:
         self.control = self._control.state()
         self.limiter = read_limiter(self._connection, self._keys)
         if self._count_episodes:
             self.episodes = last_episode_number(self._connection, self._keys)
-        if self.limiter is not None and self.limiter.may_insert:
-            self._may_insert.set()
-        else:
-            self._may_insert.clear()
+        with self._changed:
+            self._budget.see(self.limiter, now_s=time.monotonic())
+            self._changed.notify_all()

@@ -139,6 +139,7 @@ def encode_reply(reply: SampleReply) -> tuple[object, ...]:
         limiter.samples_per_insert,
         limiter.may_sample,
         limiter.may_insert,
+        limiter.max_inserted,
     )
 
 

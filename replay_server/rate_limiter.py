@@ -26,6 +26,8 @@ class LimiterState:
         samples_per_insert: the ratio that is held.
         may_sample: whether the learner may take another batch.
         may_insert: whether actors that may wait should go on.
+        max_inserted: ``may_insert`` holds until so many are inserted, if nothing more is sampled;
+            0 where that is not known.
     """
 
     inserted: int
@@ -33,6 +35,7 @@ class LimiterState:
     samples_per_insert: float
     may_sample: bool
     may_insert: bool
+    max_inserted: int = 0
 
 
 class RateLimiter:
@@ -103,6 +106,7 @@ class RateLimiter:
             samples_per_insert=self.samples_per_insert,
             may_sample=self.may_sample(inserted=inserted, sampled=sampled, count=count),
             may_insert=self.may_insert(inserted=inserted, sampled=sampled),
+            max_inserted=int((self._highest + sampled) // self.samples_per_insert) + 1,
         )
 
 

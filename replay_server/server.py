@@ -16,7 +16,6 @@ import structlog
 
 from common.errors import CorruptError, MismatchError, UnreachableError
 from common.keys import Keys
-from replay_server.connection import OUTAGES
 from replay_server.framing import Framed
 from replay_server.messages import (
     MAX_HELLO_BYTES,
@@ -33,7 +32,7 @@ SEND_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
 POLL_BLOCK_MS = 500
 SHORTEST_PUBLICATION_S = 0.02
-LONGEST_PUBLICATION_S = 0.2
+LONGEST_PUBLICATION_S = 0.02
 OUTAGE_PAUSE_S = 0.2
 _log = structlog.get_logger()
 
@@ -67,7 +66,7 @@ class ReplayServer:
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._connections: set[Framed] = set()
         self._published = False
-        self._failure: MismatchError | None = None
+        self._failure: Exception | None = None
         self._listener = socket.create_server((host, port))
         self._listener.settimeout(0.5)
         self.port = int(self._listener.getsockname()[1])
@@ -79,8 +78,12 @@ class ReplayServer:
             MismatchError: another replay service took this run over.
         """
         threads = [
-            threading.Thread(target=self._keep_house, name="replay-upkeep", daemon=True),
-            threading.Thread(target=self._accept, name="replay-accept", daemon=True),
+            threading.Thread(
+                target=self._top, args=(self._keep_house,), name="replay-upkeep", daemon=True
+            ),
+            threading.Thread(
+                target=self._top, args=(self._accept,), name="replay-accept", daemon=True
+            ),
         ]
         for thread in threads:
             thread.start()
@@ -123,12 +126,22 @@ class ReplayServer:
     def _guarded(self, step: Callable[[], object]) -> None:
         try:
             step()
-        except OUTAGES as error:
+        except redis.RedisError as error:
             _log.warning("redis_away", error=str(error))
             self._stop.wait(OUTAGE_PAUSE_S)
         except MismatchError as error:
-            self._failure = error
-            self._stop.set()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self.stop()
+
+    def _top(self, loop: Callable[[], None]) -> None:
+        """Runs a thread's loop; whatever ends it ends the service too, so that it is restarted."""
+        try:
+            loop()
+        except Exception as error:  # noqa: BLE001 - the top of a thread; serve raises it
+            self._fail(error)
 
     def _accept(self) -> None:
         while not self._stop.is_set():

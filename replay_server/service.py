@@ -28,7 +28,8 @@ from replay_server.rate_limiter import LimiterState, make_limiter, publish_limit
 from replay_server.retention import trim, trim_floor
 from replay_server.snapshot import ReplayState, decode_state, encode_state
 
-LIMITER_PERIOD_S = 0.2
+LIMITER_PERIOD_S = 0.02
+"""Actors drive only so far as the published state allows, so it must be fresh."""
 UPKEEP_PERIOD_S = 1.0
 REMEMBERED_EPISODES = 4096
 """Newest episodes kept in memory, to be written again where a power cut took them."""
@@ -190,6 +191,7 @@ class ReplayService:
             self.limiter_changed.clear()
             self._publish_limiter()
         if self._is_due("upkeep", UPKEEP_PERIOD_S):
+            self._store.check_owner()
             self._trim()
             if self._store.stored_next_id() < self._index.next_id:
                 added = self._store.append(self._entries_since, self._new_episodes)
