@@ -35,6 +35,15 @@ class IndexStore:
         """Becomes the owner; an older service loses its right to append."""
         self._redis.set(self._keys.owner, self._token)
 
+    def check_owner(self) -> None:
+        """Finds out whether another service has taken over.
+
+        Raises:
+            MismatchError: it has.
+        """
+        if call(self._redis, "GET", self._keys.owner) not in (None, self._token):
+            raise _taken_over(self._keys)
+
     def load(self) -> LogIndex:
         """Returns the index as Redis has it, with the priorities that actors computed."""
         index = LogIndex()

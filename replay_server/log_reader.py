@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import redis
+import structlog
+from redis.exceptions import NoPermissionError
 
 from common.errors import CorruptError
 from common.game_spec import GameSpec
@@ -15,6 +17,7 @@ from replay_server.index_store import last_generated_id
 from replay_server.quarantine import quarantine
 
 MISSING = "the log no longer has it"
+_log = structlog.get_logger()
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
@@ -113,9 +116,12 @@ class LogReader:
         return Indexed(first_id, count, actor, entry_id, segment, problem)
 
     def _quarantine(self, actor: str, entry_id: str, problem: str, meta: bytes) -> None:
-        quarantine(
-            self._redis, self._keys, actor=actor, entry_id=entry_id, reason=problem, meta=meta
-        )
+        try:
+            quarantine(
+                self._redis, self._keys, actor=actor, entry_id=entry_id, reason=problem, meta=meta
+            )
+        except NoPermissionError:  # a reader whose access list forbids it passes over the entry
+            _log.warning("segment_refused", actor=actor, entry=entry_id, reason=problem)
 
 
 def _disagreement(segment: Segment, actor: str, entry_id: str, count: int) -> str | None:

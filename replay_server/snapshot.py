@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import msgpack
 import numpy as np
 import numpy.typing as npt
+import redis
 
 from common.errors import CorruptError
+from common.keys import Keys
 
 FORMAT = 1
 _CRC = struct.Struct("<I")
@@ -68,6 +70,22 @@ def decode_state(blob: bytes) -> ReplayState:
     if not (np.isfinite(state.values).all() and (state.values >= 0.0).all()):
         raise _corrupt("a priority is negative or not finite")
     return state
+
+
+def seed_snapshot(connection: redis.Redis, keys: Keys, blob: bytes) -> bool:
+    """Gives a Redis that knows nothing of a run the state from its checkpoint.
+
+    Done before any process starts, it lets ids and the env-step counter go on where they were; a Redis
+    that has a snapshot of its own keeps it.
+
+    Returns:
+        Whether it was needed.
+
+    Raises:
+        CorruptError: the state is damaged.
+    """
+    decode_state(blob)
+    return bool(connection.set(keys.priorities, blob, nx=True))
 
 
 def _words(value: object) -> object:

@@ -10,6 +10,7 @@ from common.keys import Keys
 from replay_server.episodes import read_episodes
 from replay_server.rate_limiter import read_limiter
 from replay_server.service import ReplayService
+from replay_server.snapshot import seed_snapshot
 from tests.support.replay_rig import (
     CONTRACT,
     assert_ids_contiguous,
@@ -164,6 +165,8 @@ def test_an_older_service_loses_its_right_to_append(
     writer.close()
     with pytest.raises(MismatchError, match="replay service"):
         ingest_all(older)
+    with pytest.raises(MismatchError, match="replay service"):
+        older.tick()
     assert ingest_all(newer) == 3
     assert tags(read_everything(connection, keys)) == [0, 1, 2]
 
@@ -201,11 +204,12 @@ def test_ids_go_on_where_the_log_was_lost_but_not_the_checkpoint(
     ingest_all(service)
     state = service.state()
     fresh_keys = Keys(keys.run + "-fresh")
-    fresh = make_service(connection, fresh_keys)
-    fresh.restore(state)
     writer = make_writer(redis_url, fresh_keys)
     write(writer, range(5))
     writer.close()
+    assert seed_snapshot(connection, fresh_keys, state)
+    assert not seed_snapshot(connection, fresh_keys, state)
+    fresh = make_service(connection, fresh_keys)
     ingest_all(fresh)
     entries = read_everything(connection, fresh_keys)
     assert entries[0].first_id == 100
