@@ -72,7 +72,8 @@ def run_learner(
     learner = Learner(config, spec, contract, redis_url=redis_url, keys=keys, run_dir=run_dir)
     try:
         learner.start(expects_checkpoint=resume)
-        return learner.run(until_learner_step)
+        learner.learn(until_learner_step)
+        return learner.finish()
     finally:
         learner.close()
 
@@ -94,7 +95,7 @@ def make_step(config: Config, spec: GameSpec, device: torch.device) -> LearnerSt
 
 
 class Learner:
-    """One life of the learner process; ``start``, then ``run``, then ``close``.
+    """One life of the learner process: ``start``, ``learn``, ``finish``, ``close``.
 
     Args: as ``run_learner``.
     """
@@ -169,22 +170,23 @@ class Learner:
             self._store.forget_before(found.checkpoint.low)
         _log.info("log_read", low=self._store.low, high=self._store.high)
 
-    def run(self, until_learner_step: int | None) -> Progress:
-        """Learns until the run drains (then with a last checkpoint) or stops."""
+    def learn(self, until_learner_step: int | None) -> None:
+        """Learns until a learner step, or until the run drains or stops."""
         while not self._is_over(until_learner_step):
             self._ingest()
             batch = self._sampler.take(self._window())
             if batch is None:
                 self._wait(self._sampler.status)
                 continue
-            self._learn(batch)
+            self._train(batch)
             self._report()
             if self._checkpoint_is_due():
                 self._save()
-        if (
-            self._reporter.control_state != "stopped"
-            and self._saved_step != self._step.learner_steps
-        ):
+
+    def finish(self) -> Progress:
+        """Writes a last checkpoint where there is something new and the run was not stopped."""
+        is_new = self._saved_step != self._step.learner_steps
+        if is_new and self._reporter.control_state != "stopped":
             self._save()
         return self.progress
 
@@ -284,7 +286,7 @@ class Learner:
         self._ingest(wait_s=_IDLE_S)
         self._say(why)
 
-    def _learn(self, sampled: SampledBatch) -> None:
+    def _train(self, sampled: SampledBatch) -> None:
         """Takes one learner step and sends its priorities on their way."""
         versions = self._store.versions(sampled.ids)
         before = self._step.learner_steps
