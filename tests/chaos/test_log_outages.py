@@ -166,6 +166,33 @@ def test_a_restarted_writer_sends_its_spool_first(
     second.close()
 
 
+def test_a_killed_writer_process_leaves_its_spool(
+    server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    server.kill()
+    program = (
+        "import sys, time; from pathlib import Path; from tests.support.replay_rig import *\n"
+        "writer = make_writer(sys.argv[1], Keys('chaos'), spool=Path(sys.argv[2]))\n"
+        "write(writer, range(10)); time.sleep(60)\n"
+    )
+    spool = tmp_path / "spool"
+    victim = subprocess.Popen([sys.executable, "-c", program, server.url, str(spool)])
+    deadline = time.monotonic() + 20
+    while len(list(spool.rglob("*.segment"))) < 10 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    victim.kill()
+    victim.wait()
+    (next(spool.rglob("*.segment")).with_suffix(".tmp")).write_bytes(b"half a segment")
+    server.start()
+    writer = make_writer(server.url, KEYS, spool=spool)
+    write(writer, range(10, 15))
+    assert writer.flush(10)
+    writer.close()
+    ingest_all(make_service(client, KEYS))
+    assert tags(read_everything(client, KEYS)) == list(range(15))
+    assert list(spool.rglob("*.*")) == []
+
+
 def test_a_clock_set_back_while_redis_is_away(
     server: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

