@@ -74,16 +74,18 @@ def connect(url: str, *, name: str) -> redis.Redis:
         url: redis://, rediss:// or unix:// with user and password.
         name: shown by CLIENT LIST.
     """
+    network: dict[str, object] = {}
+    if not url.startswith("unix:"):
+        network = {"socket_connect_timeout": SOCKET_TIMEOUT_S, "socket_keepalive": True}
     return redis.Redis.from_url(
         url,
         client_name=name.replace(" ", "-"),
         socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=SOCKET_TIMEOUT_S,
-        socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         driver_info=None,
         parser_class=_Parser,
+        **network,
     )
 
 

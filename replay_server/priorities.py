@@ -92,6 +92,8 @@ class Priorities:
 
     def invalidate(self, ids: Ints) -> None:
         """Excludes ids for good, since the caller has no frames for them."""
+        if not ids.size:
+            return
         inside = ids[(ids >= self.low) & (ids < self.high)]
         if inside.size:
             self._tree.assign(inside % self.capacity, np.zeros(inside.size))

@@ -17,7 +17,8 @@ _runs = itertools.count()
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One private Redis for the whole session; tests keep apart by their keys."""
-    server = RedisServer(Path(tmp_path_factory.mktemp("redis")))
+    folder = Path(tmp_path_factory.mktemp("redis"))
+    server = RedisServer(folder, options=("--unixsocket", str(folder / "redis.sock")))
     server.start()
     yield server
     server.stop()

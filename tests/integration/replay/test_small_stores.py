@@ -28,6 +28,13 @@ def test_check_server_reports_version_and_memory(
     assert facts.used_memory_bytes
 
 
+def test_a_unix_socket_serves_as_well(redis_server: RedisServer) -> None:
+    url = f"unix://{redis_server.folder}/redis.sock"
+    client = connect(url, name="test")
+    assert check_server(client, url=url).append_only
+    client.close()
+
+
 def test_check_server_says_that_nothing_answers_without_the_password() -> None:
     url = f"redis://user:secret@127.0.0.1:{free_port()}"
     with pytest.raises(UnreachableError) as raised:
