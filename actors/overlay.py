@@ -23,6 +23,7 @@ _BLUE: Colour = (92, 170, 255, 255)
 _MARGIN = 24
 _CAMERA_SIDE = 192
 _SLIGHT = 0.5
+_MOST_ROWS = 16
 _MS_PER_MINUTE = 60_000
 
 
@@ -122,7 +123,8 @@ class Overlay:
 
     def _draw_values(self, pen: ImageDraw.ImageDraw, moment: Moment) -> None:
         """Draws each action's value as a bar from the worst to the best, the chosen one bright."""
-        rows = len(moment.q_values)
+        shown = _shown_actions(moment.q_values, moment.action)
+        rows = len(shown)
         row_px = min(26.0, (HEIGHT - 2 * _MARGIN - _CAMERA_SIDE - 130) / rows)
         right, top = WIDTH - _MARGIN, _MARGIN + _CAMERA_SIDE + 60
         left = right - 312
@@ -131,8 +133,9 @@ class Overlay:
         worst, best = float(moment.q_values.min()), float(moment.q_values.max())
         span = max(best - worst, 1e-6)
         size = max(8, int(row_px * 0.66))
-        for index, value in enumerate(moment.q_values.tolist()):
-            y = top + 36 + index * row_px
+        for row, index in enumerate(shown):
+            value = float(moment.q_values[index])
+            y = top + 36 + row * row_px
             chosen = index == moment.action
             share = 0.06 + 0.94 * (value - worst) / span
             start = left + 158
@@ -177,6 +180,13 @@ class Overlay:
             if value:
                 pen.rectangle((x - 10, bottom - 30 - value * 58, x + 10, bottom - 30), colour)
             pen.text((x, bottom - 17), name, _DIM, font=_font(15), anchor="mm")
+
+
+def _shown_actions(q_values: npt.NDArray[np.float32], action: int) -> list[int]:
+    """Returns the actions that have room, in their order: the best ones and the chosen one."""
+    best_first = np.argsort(-q_values).tolist()
+    best_first.remove(action)
+    return sorted([action, *best_first[: _MOST_ROWS - 1]])
 
 
 def _ordered(left: float, top: float, right: float, bottom: float) -> Box:

@@ -60,7 +60,12 @@ def test_greedy_is_deterministic_and_has_no_noise() -> None:
 
 
 def test_greedy_values_are_the_mean_over_the_midpoints() -> None:
-    acting = policy(3)
+    learner = network(3)
+    for layer in learner.trunk:
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.uniform_(-1.0, 1.0)  # type: ignore[union-attr]
+            layer.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
+    acting = Policy(learner, SPEC, CONFIG.exploration, np.random.default_rng(3))
     acting.install(param_version=0)
     seen = observation(1)
     _, q_values = acting.greedy(seen)
@@ -68,7 +73,7 @@ def test_greedy_values_are_the_mean_over_the_midpoints() -> None:
     images = torch.from_numpy(seen["image"])[None]
     features = torch.from_numpy(seen["features"])[None]
     with torch.no_grad():
-        expected = network(3).eval()(images, features, taus)[0].mean(dim=0)
+        expected = learner.eval()(images, features, taus)[0].mean(dim=0)
     np.testing.assert_allclose(q_values, expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
