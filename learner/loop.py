@@ -126,7 +126,8 @@ class Learner:
             device=self._device,
         )
         self._checkpoints = CheckpointFolder(run_dir, config.checkpoint)
-        self._client = ReplayClient(connect(redis_url, name="learner-replay"), keys)
+        self._connection = connect(redis_url, name="learner-replay")
+        self._client = ReplayClient(self._connection, keys)
         self._sampler = Sampler(self._client, config)
         self._transfer = PriorityTransfer(self._device)
         self._broadcaster = Broadcaster(redis_url, keys, contract.fingerprint)
@@ -198,6 +199,7 @@ class Learner:
         self._broadcaster.close()
         self._reporter.close()
         self._client.close()
+        self._connection.close()
 
     def _resume(self, found: Resumable) -> None:
         """Puts a checkpoint's learner, sampler and replay service back."""
