@@ -32,16 +32,17 @@ class Run:
 
     def __init__(self, runs: Path, name: str, *arguments: str) -> None:
         self.folder = RunFolder(runs / name)
-        self._errors = (runs / f"{name}.err").open("a+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from deploy.cli import main; sys.exit(main())",
-             "train", *arguments, "--json"],
-            cwd=runs,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            start_new_session=True,
-        )  # fmt: skip
+        self._errors = runs / f"{name}.err"
+        code = "import sys; from deploy.cli import main; sys.exit(main())"
+        with self._errors.open("a") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, "train", *arguments, "--json"],
+                cwd=runs,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
         self.children: dict[int, psutil.Process] = {}
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -70,8 +71,7 @@ class Run:
         return int(rows[-1]["learner_steps"]) if rows else 0
 
     def errors(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read()
+        return self._errors.read_text()
 
     def child(self, title: str) -> psutil.Process:
         self._note_children()
