@@ -6,16 +6,20 @@ the frame store between two learner steps, so the store needs no lock.
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
-from replay_server.log_reader import Indexed, LogReader
 
+from common.errors import UnreachableError
 from common.game_spec import GameSpec
 from common.keys import Keys
+from learner.checkpoint import Progress
 from learner.frame_store import FrameStore
+from learner.sampler import Sampler
 from replay_server.connection import OUTAGES, connect
+from replay_server.log_reader import Indexed, LogReader
 
 _log = structlog.get_logger()
 
@@ -23,6 +27,8 @@ _AHEAD_SEGMENTS = 64
 _READ_SEGMENTS = 16
 _BLOCK_MS = 200
 _AWAY_PAUSE_S = 0.5
+_WAIT_S = 0.02
+_CONNECT_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class LogFollower:
         self._url = url
         self._keys = keys
         self._spec = spec
+        self.first_wanted = after
         self._after = after
         self._queue: queue.Queue[Indexed] = queue.Queue(_AHEAD_SEGMENTS)
         self._stop = threading.Event()
@@ -174,3 +181,68 @@ def ingest(store: FrameStore, indexed: Indexed) -> Ingested:
         return Ingested(ids, episode_ended=False)
     store.insert(indexed.first_id, indexed.segment)
     return Ingested(range(0), episode_ended=indexed.segment.meta.ended)
+
+
+class LogFeed:
+    """Feeds the frame store from the log, and counts the fleet's episodes on the way.
+
+    Args:
+        follower: reads ahead.
+        store: receives the segments.
+        sampler: is told which ids have no frames.
+        counted: what a checkpoint has counted already; None counts from the start.
+    """
+
+    def __init__(
+        self,
+        follower: LogFollower,
+        store: FrameStore,
+        sampler: Sampler,
+        *,
+        counted: Progress | None,
+    ) -> None:
+        self._follower = follower
+        self._store = store
+        self._sampler = sampler
+        self._counted_to = counted.env_steps if counted else 0
+        self.episodes = counted.episodes if counted else 0
+
+    def start(self) -> None:
+        """Starts reading ahead."""
+        self._follower.start()
+
+    def close(self) -> None:
+        """Stops reading."""
+        self._follower.close()
+
+    def ingest(self, *, wait_s: float = 0.0) -> bool:
+        """Moves what has been read into the store; returns whether an episode ended in it."""
+        before = self.episodes
+        for indexed in self._follower.take(wait_s=wait_s):
+            done = ingest(self._store, indexed)
+            self._sampler.mark_invalid(done.invalid_ids)
+            if done.episode_ended and indexed.first_id >= self._counted_to:
+                self.episodes += 1
+        return self.episodes != before
+
+    def catching_up(self) -> Iterator[str]:
+        """Reads up to where the log ends now, yielding again and again what it is doing.
+
+        Raises:
+            UnreachableError: Redis did not answer for a minute.
+        """
+        deadline = time.monotonic() + _CONNECT_TIMEOUT_S
+        while not self._follower.wait_until_connected(_WAIT_S):
+            yield "waiting for Redis"
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"The log was out of reach for {_CONNECT_TIMEOUT_S:.0f} s.",
+                    "Redis did not answer the learner.",
+                    "Start Redis again; apexmania doctor --role learner says what is wrong.",
+                )
+        bounds, wanted = self._follower.bounds, self._follower.first_wanted
+        if wanted is not None and wanted < bounds.first:
+            _log.warning("log_trimmed_past_checkpoint", needed_id=wanted, first_id=bounds.first)
+        while self._store.high < bounds.next:
+            self.ingest(wait_s=_WAIT_S)
+            yield "reading the log"

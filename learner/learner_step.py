@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from common.config import LearnerConfig, ReplayConfig, TargetConfig
-from common.network import IqnNetwork
+from common.config import Config, LearnerConfig, ReplayConfig, TargetConfig
+from common.game_spec import GameSpec
+from common.network import IqnNetwork, network_for
 from learner.batch import Batch
 from learner.loss import (
     bootstrap_targets,
@@ -194,6 +195,22 @@ class LearnerStep:
         elif self.learner_steps % rule.period_learner_steps == 0:
             update_target(self.target, self.online, rule)
             self.target_syncs += 1
+
+
+def choose_device(config: Config) -> torch.device:
+    """Returns the device that ``learner.device`` means on this machine."""
+    wanted = config.learner.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def make_step(config: Config, spec: GameSpec, device: torch.device) -> LearnerStep:
+    """Returns a fresh learner whose weights depend on the run's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = network_for(spec, config)
+    return LearnerStep(network, config.learner, config.replay, device=device, seed=config.seed)
 
 
 def averaged(results: Iterable[StepResult]) -> dict[str, float]:

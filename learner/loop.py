@@ -17,14 +17,13 @@ from common.contract import Contract
 from common.errors import UnreachableError
 from common.game_spec import GameSpec
 from common.keys import Keys
-from common.network import network_for
 from learner.broadcast import Broadcaster
 from learner.checkpoint import Checkpoint, Progress, require_same_run
 from learner.checkpoint_folder import CheckpointFolder, Resumable
 from learner.frame_store import FrameStore
-from learner.ingest import LogFollower, ingest
+from learner.ingest import LogFeed, LogFollower
 from learner.learner_state import capture, install
-from learner.learner_step import LearnerStep
+from learner.learner_step import choose_device, make_step
 from learner.measurements import Measurements
 from learner.priority_transfer import PriorityTransfer
 from learner.reporter import Reporter
@@ -36,7 +35,6 @@ _log = structlog.get_logger()
 
 _IDLE_S = 0.02
 _SAY_S = 0.5
-_LOG_TIMEOUT_S = 60.0
 _RESTORE_PAUSE_S = 0.2
 
 
@@ -78,22 +76,6 @@ def run_learner(
         learner.close()
 
 
-def choose_device(config: Config) -> torch.device:
-    """Returns the device that ``learner.device`` means on this machine."""
-    wanted = config.learner.device
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
-
-
-def make_step(config: Config, spec: GameSpec, device: torch.device) -> LearnerStep:
-    """Returns a fresh learner whose weights depend on the run's seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = network_for(spec, config)
-    return LearnerStep(network, config.learner, config.replay, device=device, seed=config.seed)
-
-
 class Learner:
     """One life of the learner process: ``start``, ``learn``, ``finish``, ``close``.
 
@@ -133,10 +115,9 @@ class Learner:
         self._broadcaster = Broadcaster(redis_url, keys, contract.fingerprint)
         self._reporter = Reporter(redis_url, keys)
         self._measurements = Measurements(config, incarnation=self._checkpoints.next_incarnation())
-        self._follower: LogFollower | None = None
+        self._feed: LogFeed | None = None
         self._learning_rate = config.learner.learning_rate.initial
-        self._episodes = 0
-        self._counted_to = 0
+        self._resumed: Progress | None = None
         self._needed_from: int | None = None
         self._saved_episodes = 0
         self._saved_at = time.monotonic()
@@ -153,6 +134,12 @@ class Learner:
             episodes=self._episodes,
         )
 
+    @property
+    def _episodes(self) -> int:
+        if self._feed is not None:
+            return self._feed.episodes
+        return self._resumed.episodes if self._resumed else 0
+
     def start(self, *, expects_checkpoint: bool) -> None:
         """Resumes or starts fresh, publishes weights, and reads the log up to now."""
         self._reporter.start()
@@ -163,10 +150,23 @@ class Learner:
         else:
             self._resume(found)
         self._publish()
-        after = found.checkpoint.read_from if found else None
-        self._follower = LogFollower(self._url, self._keys, self._spec, after=after)
-        self._follower.start()
-        self._catch_up(self._follower, after)
+        self._feed = LogFeed(
+            LogFollower(
+                self._url,
+                self._keys,
+                self._spec,
+                after=found.checkpoint.read_from if found else None,
+            ),
+            self._store,
+            self._sampler,
+            counted=self._resumed,
+        )
+        self._feed.start()
+        for doing in self._feed.catching_up():
+            self._say(doing)
+            if self._is_over(None):
+                break
+        self._follow_learning_rate()
         if found is not None:
             self._store.forget_before(found.checkpoint.low)
         _log.info("log_read", low=self._store.low, high=self._store.high)
@@ -194,8 +194,8 @@ class Learner:
     def close(self) -> None:
         """Stops the threads; what they hold is sent first where Redis answers."""
         self._say("stopped")
-        if self._follower is not None:
-            self._follower.close()
+        if self._feed is not None:
+            self._feed.close()
         self._broadcaster.close()
         self._reporter.close()
         self._client.close()
@@ -209,7 +209,7 @@ class Learner:
         progress = checkpoint.progress
         self._step.learner_steps = progress.learner_steps
         self._step.target_syncs = progress.target_syncs
-        self._episodes, self._counted_to = progress.episodes, progress.env_steps
+        self._resumed = progress
         self._saved_episodes = progress.episodes
         self._saved_step = progress.learner_steps
         self._needed_from = self._checkpoints.needed_from()
@@ -235,38 +235,16 @@ class Learner:
             else:
                 return
 
-    def _catch_up(self, follower: LogFollower, after: int | None) -> None:
-        """Reads the log into the frame store up to where it ended at the start."""
-        deadline = time.monotonic() + _LOG_TIMEOUT_S
-        while not follower.wait_until_connected(_IDLE_S):
-            self._say("waiting for Redis")
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"The log was out of reach for {_LOG_TIMEOUT_S:.0f} s.",
-                    "Redis did not answer the learner.",
-                    "Start Redis again; apexmania doctor --role learner says what is wrong.",
-                )
-        bounds = follower.bounds
-        if after is not None and after < bounds.first:
-            _log.warning("log_trimmed_past_checkpoint", needed_id=after, first_id=bounds.first)
-        while self._store.high < bounds.next and not self._is_over(None):
-            self._ingest(wait_s=_IDLE_S)
-            self._say("reading the log")
-
     def _is_over(self, until_learner_step: int | None) -> bool:
         if until_learner_step is not None and self._step.learner_steps >= until_learner_step:
             return True
         return self._reporter.control_state in ("draining", "stopped")
 
     def _ingest(self, *, wait_s: float = 0.0) -> None:
-        """Moves what the follower has read into the frame store."""
-        assert self._follower is not None
-        for indexed in self._follower.take(wait_s=wait_s):
-            done = ingest(self._store, indexed)
-            self._sampler.mark_invalid(done.invalid_ids)
-            if done.episode_ended and indexed.first_id >= self._counted_to:
-                self._episodes += 1
-                self._follow_learning_rate()
+        """Moves what was read of the log into the frame store."""
+        assert self._feed is not None
+        if self._feed.ingest(wait_s=wait_s):
+            self._follow_learning_rate()
 
     def _follow_learning_rate(self) -> None:
         rate = schedules.learning_rate(self._config.learner.learning_rate, episodes=self._episodes)

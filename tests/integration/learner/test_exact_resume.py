@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import redis
 import torch
 
 from common.config import Config
@@ -19,9 +20,13 @@ STEPS = 70
 IDS = EPISODES * STEPS
 
 
-def learned(run: LearnerRun, stops: list[int], run_dir: Path) -> Checkpoint:
+def learned(
+    connection: redis.Redis, run: LearnerRun, stops: list[int], run_dir: Path
+) -> Checkpoint:
     """Learns to each stop in turn, with a new learner and a new replay service every time."""
     for stop in stops:
+        # Only the checkpoint may bring the priorities back, not the service's own snapshot.
+        connection.delete(run.keys.priorities)
         with run.serving(expected_ids=IDS):
             run.learn(stop, run_dir=run_dir)
     return load_checkpoint(run_dir / "checkpoints" / "latest")
@@ -57,26 +62,28 @@ CONFIGS = {
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 def test_thirty_and_thirty_steps_equal_sixty(
-    redis_url: str, keys: Keys, tmp_path: Path, config: Config
+    connection: redis.Redis, redis_url: str, keys: Keys, tmp_path: Path, config: Config
 ) -> None:
     straight = make_run(redis_url, keys, tmp_path, config)
     straight.drive(episodes=EPISODES, steps=STEPS)
-    expected = learned(straight, [60], tmp_path / "straight")
+    expected = learned(connection, straight, [60], tmp_path / "straight")
     again = make_run(redis_url, Keys(f"{keys.run}-again"), tmp_path, config)
     again.drive(episodes=EPISODES, steps=STEPS)
-    resumed = learned(again, [30, 60], tmp_path / "resumed")
+    resumed = learned(connection, again, [30, 60], tmp_path / "resumed")
     assert expected.progress.learner_steps == 60
     assert expected.progress.env_steps == IDS
     assert expected.progress.episodes == EPISODES
     require_equal(expected, resumed)
 
 
-def test_another_seed_learns_something_else(redis_url: str, keys: Keys, tmp_path: Path) -> None:
+def test_another_seed_learns_something_else(
+    connection: redis.Redis, redis_url: str, keys: Keys, tmp_path: Path
+) -> None:
     weights = []
     for seed in (0, 1):
         config = small_config().model_copy(update={"seed": seed})
         run = make_run(redis_url, Keys(f"{keys.run}-{seed}"), tmp_path, config)
         run.drive(episodes=EPISODES, steps=STEPS)
-        learner = learned(run, [10], tmp_path / str(seed)).learner
+        learner = learned(connection, run, [10], tmp_path / str(seed)).learner
         weights.append(np.concatenate([t.float().flatten() for t in learner.online.values()]))
     assert not np.allclose(*weights)
