@@ -55,8 +55,6 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
         "RAY_worker_niceness": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        # How long Ray's own agents outlive a launcher that was killed (s); 60 by default.
-        "RAY_gcs_rpc_server_reconnect_timeout_s": "15",
         "PYTHONPATH": _absolute(os.environ.get("PYTHONPATH", "")),
         **dict.fromkeys(_THREAD_VARIABLES, "1"),
     }

@@ -79,7 +79,8 @@ def test_a_killed_launcher_leaves_no_process_behind(tmp_path: Path) -> None:
     run.until(lambda: run.learner_steps() > 10)
     run.process.kill()
     run.process.wait()
-    assert run.orphans(patience_s=40.0) == []
+    # Two of Ray's own agents try to report the death to the dead for a minute before they end.
+    assert run.orphans(patience_s=100.0) == []
     assert not run.folder.in_use()
 
 
