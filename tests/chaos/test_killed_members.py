@@ -20,12 +20,16 @@ pytestmark = [
 
 def test_a_run_survives_the_death_of_every_member_and_of_redis(tmp_path: Path) -> None:
     """Invariant: after each death the learner goes on; no gap, no doubled episode, no lost transition."""
-    run = Run(tmp_path, "run", *SMALL, "--run-dir", "run")
+    with Run(tmp_path, "run", *SMALL, "--run-dir", "run") as run:
+        _kill_every_member(run)
+
+
+def _kill_every_member(run: Run) -> None:
     run.until(lambda: run.learner_steps() > 20)
     for title in (
         "DrivingShell",
         "ReplayServiceActor",
-        "redis.conf",
+        "-server 127.0.0.1",
         "LearnerShell",
         "EvaluatorShell",
         "wandb_sink",

@@ -14,60 +14,57 @@ from tests.support.training_run import SMALL, Run
 pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray, pytest.mark.timeout(600)]
 
 
-def _temporary_folders() -> set[str]:
-    return {path.name for path in Path("/tmp").glob("am-*")}
-
-
 def test_a_run_from_nothing_to_its_results_and_on_by_resuming(tmp_path: Path) -> None:
-    run = Run(tmp_path, "first", *SMALL, "--run-dir", "first", "--max-env-steps", "2000")
-    code, summary = run.end()
-    assert code == 0, run.errors()
-    assert run.orphans() == []
-    assert summary["end_reason"].startswith("run.max_env_steps reached")
-    assert summary["env_steps"] >= 2000
-    assert summary["learner_steps"] > 50
-    assert summary["episodes"] >= 5
-    assert summary["replay"]["transitions_indexed"] >= 2000
-    assert (summary["replay"]["gaps"], summary["replay"]["quarantined"]) == (0, 0)
-    assert summary["replay"]["dropped_transitions"] == 0
-    assert summary["greedy_evaluation"]["episodes"] == 1
-    folder = run.folder
-    assert json.loads(folder.summary_file.read_text()) == summary
-    assert {path.name for path in folder.plots.glob("*.png")} >= {"q_values.png", "loss.png"}
-    assert (folder.videos / "best-lap.mp4").stat().st_size > 1000
-    assert (folder.checkpoints / "latest" / "weights.safetensors").exists()
-    errors = run.errors()
-    assert "NOTE: this run changes critical settings" in errors
-    assert "Next: apexmania evaluate" in errors
-    assert "Traceback" not in errors
-    numbers = [row["n"] for row in read_jsonl(folder.episodes_file)]
-    assert numbers == list(range(1, len(numbers) + 1))
+    with Run(tmp_path, "first", *SMALL, "--run-dir", "first", "--max-env-steps", "2000") as run:
+        code, summary = run.end()
+        assert code == 0, run.errors()
+        assert run.orphans() == []
+        assert summary["end_reason"].startswith("run.max_env_steps reached")
+        assert summary["env_steps"] >= 2000
+        assert summary["learner_steps"] > 50
+        assert summary["episodes"] >= 5
+        assert summary["replay"]["transitions_indexed"] >= 2000
+        assert (summary["replay"]["gaps"], summary["replay"]["quarantined"]) == (0, 0)
+        assert summary["replay"]["dropped_transitions"] == 0
+        assert summary["greedy_evaluation"]["episodes"] == 1
+        folder = run.folder
+        assert json.loads(folder.summary_file.read_text()) == summary
+        assert {path.name for path in folder.plots.glob("*.png")} >= {"q_values.png", "loss.png"}
+        assert (folder.videos / "best-lap.mp4").stat().st_size > 1000
+        assert (folder.checkpoints / "latest" / "weights.safetensors").exists()
+        errors = run.errors()
+        assert "NOTE: this run changes critical settings" in errors
+        assert "Next: apexmania evaluate" in errors
+        assert "Traceback" not in errors
+        numbers = [row["n"] for row in read_jsonl(folder.episodes_file)]
+        assert numbers == list(range(1, len(numbers) + 1))
 
-    resumed = Run(tmp_path, "first", "--resume", "first", "--max-env-steps", "3000")
-    code, after = resumed.end()
-    assert code == 0, resumed.errors()
-    assert resumed.orphans() == []
-    assert after["env_steps"] >= 3000
-    assert after["learner_steps"] > summary["learner_steps"]
-    numbers = [row["n"] for row in read_jsonl(folder.episodes_file)]
-    assert numbers == list(range(1, len(numbers) + 1))
-    steps = [row["learner_steps"] for row in read_jsonl(folder.metrics_file)]
-    assert steps == sorted(set(steps))
+    with Run(tmp_path, "first", "--resume", "first", "--max-env-steps", "3000") as resumed:
+        code, after = resumed.end()
+        assert code == 0, resumed.errors()
+        assert resumed.orphans() == []
+        assert after["env_steps"] >= 3000
+        assert after["learner_steps"] > summary["learner_steps"]
+        numbers = [row["n"] for row in read_jsonl(folder.episodes_file)]
+        assert numbers == list(range(1, len(numbers) + 1))
+        steps = [row["learner_steps"] for row in read_jsonl(folder.metrics_file)]
+        assert steps == sorted(set(steps))
 
 
 def test_ctrl_c_once_drains_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = _temporary_folders()
-    run = Run(tmp_path, "run", *SMALL, "--run-dir", "run")
-    run.until(lambda: run.learner_steps() > 30)
-    os.killpg(run.process.pid, signal.SIGINT)
-    code, summary = run.end()
-    assert code == 130, run.errors()
-    assert summary["end_reason"] == "interrupted"
-    assert "apexmania train --resume run" in run.errors()
-    assert run.orphans() == []
-    state = json.loads((run.folder.checkpoints / "latest" / "state.json").read_text())
-    assert summary["learner_steps"] == _steps_in(state)
-    assert _temporary_folders() <= before
+    with Run(tmp_path, "run", *SMALL, "--run-dir", "run") as run:
+        run.until(lambda: run.learner_steps() > 30)
+        temporary = (run.folder.logs / "ray-live").readlink().parents[1]
+        assert temporary.is_dir()
+        os.killpg(run.process.pid, signal.SIGINT)
+        code, summary = run.end()
+        assert code == 130, run.errors()
+        assert summary["end_reason"] == "interrupted"
+        assert "apexmania train --resume run" in run.errors()
+        assert run.orphans() == []
+        state = json.loads((run.folder.checkpoints / "latest" / "state.json").read_text())
+        assert summary["learner_steps"] == _steps_in(state)
+        assert not temporary.exists()
 
 
 def _steps_in(state: dict[str, Any]) -> int:
@@ -75,28 +72,31 @@ def _steps_in(state: dict[str, Any]) -> int:
 
 
 def test_a_killed_launcher_leaves_no_process_behind(tmp_path: Path) -> None:
-    run = Run(tmp_path, "run", *SMALL, "--run-dir", "run")
-    run.until(lambda: run.learner_steps() > 10)
-    run.process.kill()
-    run.process.wait()
-    # Two of Ray's own agents try to report the death to the dead for a minute before they end.
-    assert run.orphans(patience_s=100.0) == []
-    assert not run.folder.in_use()
+    with Run(tmp_path, "run", *SMALL, "--run-dir", "run") as run:
+        run.until(lambda: run.learner_steps() > 10)
+        run.process.kill()
+        run.process.wait()
+        # Two of Ray's own agents try to report the death to the dead for a minute before they end.
+        assert run.orphans(patience_s=100.0) == []
+        assert not run.folder.in_use()
 
 
 def test_two_runs_side_by_side_do_not_disturb_each_other_and_a_run_in_use_is_refused(
     tmp_path: Path,
 ) -> None:
-    one = Run(tmp_path, "one", *SMALL, "--run-dir", "one", "--max-env-steps", "1500")
-    other = Run(tmp_path, "other", *SMALL, "--run-dir", "other", "--max-env-steps", "1500")
-    one.until(lambda: one.folder.config_file.exists() and one.folder.in_use())
-    code, _ = Run(tmp_path, "refused", "--resume", "one").end()
-    assert code == 2
-    for run in (one, other):
-        code, summary = run.end()
-        assert code == 0, run.errors()
-        assert summary["env_steps"] >= 1500
-        assert run.orphans() == []
+    limit = ("--max-env-steps", "1500")
+    with (
+        Run(tmp_path, "one", *SMALL, "--run-dir", "one", *limit) as one,
+        Run(tmp_path, "other", *SMALL, "--run-dir", "other", *limit) as other,
+    ):
+        one.until(lambda: one.folder.config_file.exists() and one.folder.in_use())
+        with Run(tmp_path, "refused", "--resume", "one") as refused:
+            assert refused.end()[0] == 2, refused.errors()
+        for run in (one, other):
+            code, summary = run.end()
+            assert code == 0, run.errors()
+            assert summary["env_steps"] >= 1500
+            assert run.orphans() == []
 
 
 def test_a_mistake_is_found_before_a_folder_is_made(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_mistake_is_found_before_a_folder_is_made(tmp_path: Path) -> None:
         (("--redis", "redis://127.0.0.1:1/0"), 4),
         (("--preset", "quickstrat"), 2),
     ):
-        run = Run(tmp_path, "none", *arguments)
-        assert run.end()[0] == code, run.errors()
+        with Run(tmp_path, "none", *arguments) as run:
+            assert run.end()[0] == code, run.errors()
+            assert "Traceback" not in run.errors()
     assert not (tmp_path / "runs").exists()
-    assert "Traceback" not in run.errors()
