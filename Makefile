@@ -5,6 +5,7 @@ PRESET ?= quickstart
 WORKERS ?= 2
 BIN := $(VENV)/bin
 SOURCES := common replay_server actors learner deploy
+BENCHMARKS := $(basename $(notdir $(wildcard tests/benchmarks/bench_*.py)))
 STAMP := $(VENV)/.installed
 # A machine without a GPU may take a small build of torch from another index: make setup TORCH_INDEX=URL
 TORCH_INDEX ?=
@@ -37,17 +38,19 @@ test: setup ## run all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 lint: setup ## check style, types and import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(SOURCES) tests
+	$(BIN)/ruff format --check $(SOURCES) tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: setup ## format and mend what can be mended
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix $(SOURCES) tests
+	$(BIN)/ruff format $(SOURCES) tests
 
 bench: setup ## measure the parts that decide the speed
-	$(BIN)/python -m pytest -q -s tests/benchmarks --benchmarks
+	@for name in $(BENCHMARKS); do \
+	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || exit 1; \
+	done
 
 clean: ## remove .venv and caches; runs are kept
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
