@@ -31,7 +31,7 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
         url: its Redis where it is not the private one.
 
     Raises:
-        ConfigError: it has no private Redis and no address was given.
+        ConfigError: it has no Redis that could be asked.
         ApexManiaError: Redis is away or refuses.
     """
     address = url or private_url(folder.redis)
@@ -40,6 +40,12 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
             f"The run {folder.name} has no Redis of its own.",
             "it was started with --redis, whose password is stored nowhere",
             f"apexmania replay inspect {folder.path} --redis redis://:PASSWORD@HOST:PORT",
+        )
+    if url is None and not folder.in_use():
+        raise ConfigError(
+            f"The run {folder.name} is not running.",
+            "its Redis is started with it and stopped with it",
+            f"apexmania status {folder.path}",
         )
     connection = connect(address, name="inspect")
     facts = check_server(connection, url=address)
