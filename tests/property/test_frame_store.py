@@ -127,8 +127,8 @@ def test_a_store_rebuilt_from_the_log_has_the_same_window(
 def test_n_step_returns_equal_the_recursion(
     rewards: list[float],
     n_step: int,
-    terminated: bool,
-    discount: float,  # noqa: FBT001
+    terminated: bool,  # noqa: FBT001
+    discount: float,
 ) -> None:
     """G_n(t) = r + gamma G_{n-1}(t + 1), and nothing beyond the end."""
 
