@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from common.errors import ConfigError
+from deploy import cli, doctor
+from deploy.doctor import Finding
+
+pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray]
+
+
+def test_this_machine_is_fine_and_says_so_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code = cli.main(["doctor", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    failed = [check for check in report["checks"] if check["level"] == "fail"]
+    assert (code, report["ok"], failed) == (0, True, [])
+    assert {check["check"] for check in report["checks"]} == set(doctor.CHECKS)
+
+
+def test_a_failed_check_has_a_fix_and_sets_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> Finding:
+        raise OSError("no luck")
+
+    def wrong() -> Finding:
+        return Finding("disk", "fail", "0 GB", "free 5 GB")
+
+    monkeypatch.setattr(
+        doctor, "CHECKS", {"disk": (wrong, ("replay",)), "ports": (broken, ("replay",))}
+    )
+    assert cli.main(["doctor", "--role", "replay"]) == 3
+    out = capsys.readouterr().out
+    assert "fix: free 5 GB" in out
+    assert "no luck" in out
+
+
+def test_an_unknown_role_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no role"):
+        doctor.examine("driver")  # type: ignore[arg-type]
