@@ -55,8 +55,13 @@ def finish_run(
     return summary
 
 
-def closing_text(folder: RunFolder, summary: dict[str, Any], *, interrupted: bool) -> str:
+def closing_text(
+    folder: RunFolder, summary: dict[str, Any], *, interrupted: bool, private_redis: bool
+) -> str:
     """Returns the last words on the terminal: results and the next command to type."""
+    resume = f"apexmania train --resume {_shown(folder.path)}" + (
+        "" if private_redis else " --redis URL"
+    )
     shown = _shown(folder.path)
     best = summary["best_lap_s"]
     greedy = summary["greedy_evaluation"]
@@ -82,12 +87,12 @@ def closing_text(folder: RunFolder, summary: dict[str, Any], *, interrupted: boo
     try:
         find_checkpoint(folder.path)
     except ConfigError:
-        lines.append(f"Next: apexmania train --resume {shown}")
+        lines.append(f"Next: {resume}")
     else:
         if not interrupted:
             lines.append(f"Next: apexmania evaluate {shown} --episodes 20")
             lines.append(f"      apexmania record {shown} --out lap.mp4")
-        lines.append(f"{'Next:' if interrupted else '     '} apexmania train --resume {shown}")
+        lines.append(f"{'Next:' if interrupted else '     '} {resume}")
     return "\n".join(lines)
 
 

@@ -94,7 +94,13 @@ def _launch(
                 wall_s=record.wall_s,
                 console=console,
             )
-            console.say(closing_text(folder, summary, interrupted=outcome.interrupted))
+            text = closing_text(
+                folder,
+                summary,
+                interrupted=outcome.interrupted,
+                private_redis=plan.request.redis_url is None,
+            )
+            console.say(text)
     return summary, outcome.interrupted
 
 
