@@ -34,6 +34,9 @@ $(STAMP): pyproject.toml constraints.txt
 train: setup ## train with PRESET=quickstart
 	$(BIN)/apexmania train --preset $(PRESET)
 
+# Test workers already use every core; a second thread in each costs more than it brings.
+test bench: export OMP_NUM_THREADS := 1
+test bench: export MKL_NUM_THREADS := 1
 test: setup ## run all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
