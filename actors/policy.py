@@ -41,6 +41,10 @@ class Policy:
         self._n_actions = spec.n_actions
         self._n_tau = exploration.n_tau_action
         self._risk = exploration.risk
+        self._hold_exponent = exploration.hold_exponent
+        self._hold_max_steps = exploration.hold_max_steps
+        self._held_action = 0
+        self._held_steps = 0
         self._rng = rng
         self._generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         midpoints = (torch.arange(self._n_tau, dtype=torch.float32) + 0.5) / self._n_tau
@@ -64,17 +68,35 @@ class Policy:
         self._behaviour = _fused(self._network.baked(self._network.draw_noise(self._generator)))
         self._mean = None
         self._param_version = param_version
+        self._held_steps = 0
 
     def act(self, observation: Observation, epsilon: float) -> int:
         """Returns a random action with probability epsilon, else the best under fresh fractions.
 
-        Before the first weights every action is random.
+        Before the first weights every action is random. With ``hold_exponent`` a random action is held
+        for a heavy-tailed number of steps: at 20 Hz a single random step changes next to nothing, and a
+        braking point is only ever found by braking for a while.
+
+        Source:
+            Dabney, Ostrovski & Barreto (2021), "Temporally-Extended epsilon-Greedy Exploration",
+            section 4, with the zeta distribution cut at ``hold_max_steps``.
         """
+        if self._held_steps > 0:
+            self._held_steps -= 1
+            return self._held_action
         if self._behaviour is None or self._rng.random() < epsilon:
-            return int(self._rng.integers(self._n_actions))
+            return self._random_action()
         with torch.inference_mode():
             taus = wang(torch.rand((1, self._n_tau), generator=self._generator), self._risk)
             return int(_q_values(self._behaviour, observation, taus).argmax())
+
+    def _random_action(self) -> int:
+        """Draws an action and for how many further steps to hold it."""
+        self._held_action = int(self._rng.integers(self._n_actions))
+        if self._hold_exponent > 0.0:
+            drawn = int(self._rng.zipf(self._hold_exponent))
+            self._held_steps = min(drawn, self._hold_max_steps) - 1
+        return self._held_action
 
     def greedy(self, observation: Observation) -> tuple[int, QValues]:
         """Returns the best action without noise or chance, and every action's value."""

@@ -207,10 +207,24 @@ class ExplorationConfig(Section):
     """Episodes of the decay when it is counted in episodes (episodes)."""
     ladder: NonNegativeFloat = 0.0
     """Spread of epsilon over actors as in Ape-X, epsilon ** (1 + ladder * i / (N - 1)); 0 is off."""
+    hold_exponent: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    """Holds each random action for n steps, n drawn with P(n) ~ n ** -this (1); 0 holds for one step."""
+    hold_max_steps: Positive = 40
+    """Longest hold of a random action (env steps)."""
     n_tau_action: Positive = 8
     """Quantile fractions averaged to choose an action (count)."""
     risk: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0
     """Wang distortion of those fractions: negative is cautious (1)."""
+
+    @model_validator(mode="after")
+    def _holds_have_a_distribution(self) -> Self:
+        if 0.0 < self.hold_exponent <= 1.0:
+            msg = (
+                f"hold_exponent {self.hold_exponent} is no distribution: the sum of n ** -exponent "
+                "diverges up to 1; use 0 for single steps or more than 1, for instance 2"
+            )
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _cutoff_after_decay(self) -> Self:

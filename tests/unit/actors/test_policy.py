@@ -47,6 +47,34 @@ def test_epsilon_one_is_uniform() -> None:
     assert counts.min() > 320
 
 
+def test_random_actions_are_held_for_a_heavy_tailed_time_and_at_most_the_longest() -> None:
+    exploration = ExplorationConfig(hold_exponent=2.0, hold_max_steps=10)
+    chooser = policy(exploration=exploration)
+    actions = np.array([chooser.act(observation(0), 1.0) for _ in range(20_000)])
+    starts = np.flatnonzero(np.diff(actions, prepend=-1))
+    runs = np.diff(np.append(starts, len(actions)))
+    # Two draws in a row may agree on the action, so a run can exceed one hold.
+    single = float((runs == 1).mean())
+    assert 0.45 < single < 0.65  # 1 / zeta(2) = 0.61, less where neighbours agree
+    assert (runs >= 10).mean() > 0.03
+    assert runs.max() < 60
+
+
+def test_without_an_exponent_random_actions_are_independent() -> None:
+    chooser = policy()
+    actions = np.array([chooser.act(observation(0), 1.0) for _ in range(20_000)])
+    repeats = float((np.diff(actions) == 0).mean())
+    assert abs(repeats - 1.0 / chooser._n_actions) < 0.02
+
+
+def test_a_hold_ends_with_the_installation_of_new_weights() -> None:
+    chooser = policy(exploration=ExplorationConfig(hold_exponent=1.01, hold_max_steps=1000))
+    while chooser._held_steps < 5:
+        chooser.act(observation(0), 1.0)
+    chooser.install(param_version=3)
+    assert chooser._held_steps == 0
+
+
 def test_greedy_is_deterministic_and_has_no_noise() -> None:
     one, other = policy(0), policy(0)
     one.install(param_version=0)
