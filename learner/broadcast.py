@@ -26,7 +26,8 @@ class Broadcaster:
     """Encodes and publishes the newest weights on a thread and a connection of its own.
 
     The learner's thread only copies the tensors, on their device. What the thread has not published
-    when newer weights arrive is replaced by them; an outage of Redis is waited out.
+    when newer weights arrive is replaced by them; an outage of Redis is waited out, and any other
+    failure is raised on the learner's thread.
 
     Args:
         url: Redis.
@@ -42,6 +43,7 @@ class Broadcaster:
         self._pending: _Pending | None = None
         self._closing = threading.Event()
         self._published_version: int | None = None
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="broadcast", daemon=True)
 
     def start(self) -> None:
@@ -55,6 +57,7 @@ class Broadcaster:
 
     def publish(self, network: nn.Module, *, param_version: int) -> None:
         """Takes a copy of the network and returns; the newest copy wins."""
+        self._raise_failure()
         tensors = {name: value.detach().clone() for name, value in network.state_dict().items()}
         with self._changed:
             self._pending = _Pending(param_version, tensors)
@@ -63,12 +66,11 @@ class Broadcaster:
     def wait_published(self, param_version: int, timeout_s: float) -> bool:
         """Returns whether these weights or newer ones are out, after waiting for them."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: (
-                    self._published_version is not None and self._published_version >= param_version
-                ),
-                timeout_s,
+            self._changed.wait_for(
+                lambda: self._is_published(param_version) or self._failure is not None, timeout_s
             )
+        self._raise_failure()
+        return self._is_published(param_version)
 
     def close(self) -> None:
         """Publishes what is pending if Redis answers, then stops the thread."""
@@ -77,7 +79,22 @@ class Broadcaster:
             self._changed.notify()
         self._thread.join()
 
+    def _is_published(self, param_version: int) -> bool:
+        return self._published_version is not None and self._published_version >= param_version
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
     def _run(self) -> None:
+        try:
+            self._broadcast()
+        except Exception as failure:  # noqa: BLE001 - the thread's top loop; the learner raises it
+            with self._changed:
+                self._failure = failure
+                self._changed.notify_all()
+
+    def _broadcast(self) -> None:
         connection = connect(self._url, name="learner-weights")
         store = WeightsStore(connection, self._keys)
         while (pending := self._next()) is not None:

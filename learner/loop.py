@@ -4,6 +4,7 @@ It is crash-only: started again after any end, it resumes from the newest good c
 replay service, reads its part of the log again, and goes on.
 """
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -193,13 +194,15 @@ class Learner:
 
     def close(self) -> None:
         """Stops the threads; what they hold is sent first where Redis answers."""
-        self._say("stopped")
-        if self._feed is not None:
-            self._feed.close()
-        self._broadcaster.close()
-        self._reporter.close()
-        self._client.close()
-        self._connection.close()
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._connection.close)
+            closing.callback(self._client.close)
+            closing.callback(self._reporter.close)
+            closing.callback(self._broadcaster.close)
+            if self._feed is not None:
+                closing.callback(self._feed.close)
+            # First, and it raises where the reporter failed.
+            self._say("stopped")
 
     def _resume(self, found: Resumable) -> None:
         """Puts a checkpoint's learner, sampler and replay service back."""

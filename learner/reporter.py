@@ -24,7 +24,8 @@ _MAX_UNSENT_ROWS = 10_000
 class Reporter:
     """Heartbeats, metrics rows and the control state, on a thread and a connection of its own.
 
-    While Redis is away rows wait (the oldest go beyond 10,000) and the state stays what it was.
+    While Redis is away rows wait (the oldest go beyond 10,000) and the state stays what it was. Any
+    other failure is raised on the learner's thread, which else would never hear that it shall drain.
 
     Args:
         url: Redis.
@@ -38,6 +39,7 @@ class Reporter:
         self._fields: Heart = {}
         self._state: State | None = None
         self._stop = threading.Event()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
     def start(self) -> None:
@@ -47,14 +49,17 @@ class Reporter:
     @property
     def control_state(self) -> State | None:
         """The run's switch as last read; None where it was never set or read."""
+        self._raise_failure()
         return self._state
 
     def say(self, fields: Heart) -> None:
         """Sets what the next heartbeats carry."""
+        self._raise_failure()
         self._fields = fields
 
     def add_row(self, row: Row) -> None:
         """Queues one row of metrics."""
+        self._raise_failure()
         self._rows.append(row)
 
     def close(self) -> None:
@@ -62,7 +67,17 @@ class Reporter:
         self._stop.set()
         self._thread.join()
 
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
     def _run(self) -> None:
+        try:
+            self._report()
+        except Exception as failure:  # noqa: BLE001 - the thread's top loop; the learner raises it
+            self._failure = failure
+
+    def _report(self) -> None:
         connection = connect(self._url, name="learner-reporter")
         control = Control(connection, self._keys)
         away = False

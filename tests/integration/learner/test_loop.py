@@ -247,6 +247,18 @@ def test_another_network_is_refused(redis_url: str, keys: Keys, tmp_path: Path) 
             other.learn(10)
 
 
+def test_a_learner_that_cannot_report_ends_with_the_reason(
+    connection: redis.Redis, redis_url: str, keys: Keys, tmp_path: Path
+) -> None:
+    run = make_run(redis_url, keys, tmp_path, small_config(**FAST))
+    run.drive(episodes=6)
+    connection.set(keys.metrics, "no stream")
+    before = threading.active_count()
+    with run.serving(expected_ids=420), pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        run.learn(10_000)
+    assert threading.active_count() == before
+
+
 def test_a_segment_that_is_damaged_is_never_sampled(
     connection: redis.Redis, redis_url: str, keys: Keys, tmp_path: Path
 ) -> None:

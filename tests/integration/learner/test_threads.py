@@ -1,6 +1,7 @@
 """What runs beside the learner's thread: weights out, reports out, the log in."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,45 @@ def test_rows_and_switch_survive_an_outage(tmp_path: Path) -> None:
         client.close()
     finally:
         server.stop()
+
+
+@pytest.fixture
+def reader_url(redis_server: RedisServer, connection: redis.Redis) -> Iterator[str]:
+    """A user of the server who may read and not write."""
+    connection.execute_command(
+        "ACL", "SETUSER", "reader", "on", ">secret", "~*", "&*", "+@read", "+@connection"
+    )
+    yield redis_server.url.replace("redis://", "redis://reader:secret@").replace("@:", ":")
+    connection.execute_command("ACL", "DELUSER", "reader")
+
+
+def test_weights_that_may_not_be_published_stop_the_learner(reader_url: str, keys: Keys) -> None:
+    network = make_network(small_config())
+    broadcaster = Broadcaster(reader_url, keys, "c")
+    broadcaster.start()
+    broadcaster.publish(network, param_version=1)
+    with pytest.raises(redis.ResponseError):
+        broadcaster.wait_published(1, 10)
+    with pytest.raises(redis.ResponseError):
+        broadcaster.publish(network, param_version=2)
+    broadcaster.close()
+
+
+def test_a_report_that_is_refused_stops_the_learner(
+    connection: redis.Redis, redis_url: str, keys: Keys
+) -> None:
+    connection.set(keys.metrics, "no stream")
+    reporter = Reporter(redis_url, keys)
+    reporter.add_row({"n": 1})
+    reporter.start()
+    reporter.close()
+    for use in (
+        lambda: reporter.control_state,
+        lambda: reporter.say({}),
+        lambda: reporter.add_row({"n": 2}),
+    ):
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            use()
 
 
 def test_the_follower_reads_every_id_once_and_starts_where_it_is_told(
