@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from common.segment import MAX_FRAMES
+
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -333,6 +335,18 @@ class Config(Section):
             msg = (
                 f"the learner would never start: it needs {needed} transitions and replay.capacity "
                 f"is {self.replay.capacity}; raise replay.capacity or lower learner.replay_start_size"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _a_transition_fits_in_a_segment(self) -> Self:
+        longest = MAX_FRAMES - self.learner.n_step
+        if self.game.history > longest:
+            msg = (
+                f"no transition fits in a segment of {MAX_FRAMES} frames: game.history is "
+                f"{self.game.history} and learner.n_step {self.learner.n_step}; lower one of them, "
+                f"for instance --set game.history={longest}"
             )
             raise ValueError(msg)
         return self

@@ -18,6 +18,7 @@ from deploy.run_record import RunRecord
 from deploy.side_process import WandbProcess
 from deploy.train_plan import TrainPlan, TrainRequest, make_plan
 from deploy.watch import INTERRUPTED
+from learner.learner_step import choose_device
 
 
 def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
@@ -32,6 +33,7 @@ def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
         ApexManiaError: with what, why and a fix.
     """
     plan = make_plan(request)
+    choose_device(plan.config)
     contract = open_contract(plan.config)
     if request.redis_url is not None:
         check_foreign(request.redis_url)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from common.config import Config, LearnerConfig, ReplayConfig, TargetConfig
+from common.errors import MachineError
 from common.game_spec import GameSpec
 from common.network import IqnNetwork, network_for
 from learner.batch import Batch
@@ -198,10 +199,21 @@ class LearnerStep:
 
 
 def choose_device(config: Config) -> torch.device:
-    """Returns the device that ``learner.device`` means on this machine."""
+    """Returns the device that ``learner.device`` means on this machine.
+
+    Raises:
+        MachineError: the configuration insists on a GPU that torch cannot use.
+    """
     wanted = config.learner.device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise MachineError(
+            "learner.device is cuda, and torch finds no GPU that it can use.",
+            f"Torch {torch.__version__} needs an NVIDIA GPU, its driver and a build with CUDA.",
+            "--set learner.device=cpu, or install a torch build for this driver; "
+            "apexmania doctor --role learner shows what is there.",
+        )
     return torch.device(wanted)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from deploy.run_folder import read_jsonl
 from tests.support.training_run import SMALL, Run
@@ -105,8 +106,17 @@ def test_a_mistake_is_found_before_a_folder_is_made(tmp_path: Path) -> None:
         (("--game", "no.such:module"), 2),
         (("--redis", "redis://127.0.0.1:1/0"), 4),
         (("--preset", "quickstrat"), 2),
+        (("--set", "game.history=63"), 2),
     ):
         with Run(tmp_path, "none", *arguments) as run:
             assert run.end()[0] == code, run.errors()
             assert "Traceback" not in run.errors()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_is_found_before_a_folder_is_made(tmp_path: Path) -> None:
+    with Run(tmp_path, "none", "--set", "learner.device=cuda") as run:
+        assert run.end()[0] == 3
+        assert "--set learner.device=cpu" in run.errors()
     assert not (tmp_path / "runs").exists()

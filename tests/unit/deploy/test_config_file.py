@@ -133,6 +133,8 @@ def test_all_problems_come_together_with_key_value_and_fix() -> None:
         (["learner=3"], "learner = 3"),
         (["learner.n_step=[1"], "not YAML"),
         (["replay.capacity=8"], "the learner would never start"),
+        (["game.history=59", "learner.n_step=5"], "no transition fits.*game.history=58"),
+        (["game.history=63"], "no transition fits"),
         (["network.conv_strides=[2]"], "give both the same length"),
     ],
 )

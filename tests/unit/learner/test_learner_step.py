@@ -7,8 +7,15 @@ import torch
 from torch import Tensor
 
 from common.config import Config, LearnerConfig, NetworkConfig, TargetConfig
+from common.errors import MachineError
 from common.network import IqnNetwork, Noise
-from learner.learner_step import LearnerStep, averaged, decay_groups, update_target
+from learner.learner_step import (
+    LearnerStep,
+    averaged,
+    choose_device,
+    decay_groups,
+    update_target,
+)
 from tests.support.learner_inputs import (
     CPU,
     TM20,
@@ -221,3 +228,10 @@ def test_the_learning_rate_reaches_every_group() -> None:
     before = {name: p.detach().clone() for name, p in step.online.named_parameters()}
     step.step(make_batch())
     assert all(torch.equal(before[name], p) for name, p in step.online.named_parameters())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_a_matter_of_the_machine() -> None:
+    with pytest.raises(MachineError, match=r"learner\.device=cpu"):
+        choose_device(small_config(device="cuda"))
+    assert choose_device(small_config(device="auto")).type == "cpu"
