@@ -23,6 +23,14 @@ from common.game_spec import GameSpec, action_history_features
 _LATER = ("standin", "tm20")
 
 
+SIM_OPTIONS: dict[str, type[int | float]] = {
+    "off_track_m": float,
+    "stuck_steps": int,
+    "grace_steps": int,
+}
+"""What ``game.options`` may change of the simulated game; its docstring says what each means."""
+
+
 def make_game(
     config: GameConfig,
     *,
@@ -124,7 +132,32 @@ def _make_sim(config: GameConfig, *, start_jitter: float, render: bool) -> Game:
         max_steps=config.max_episode_steps,
         start_jitter=start_jitter,
         render_mode="rgb_array" if render else None,
+        **_sim_options(config),
     )
+
+
+def _sim_options(config: GameConfig) -> dict[str, Any]:
+    """Returns ``game.options`` as keyword arguments of the simulated game.
+
+    Raises:
+        ConfigError: an option does not exist, or is not a positive number of the right kind.
+    """
+    for name, value in config.options.items():
+        kind = SIM_OPTIONS.get(name)
+        if kind is None:
+            raise ConfigError(
+                f"The simulated game has no option {name!r}.",
+                f"game.options may hold {', '.join(sorted(SIM_OPTIONS))}.",
+                f"apexmania train --set game.options.{next(iter(SIM_OPTIONS))}=9.0",
+            )
+        good = isinstance(value, int | kind) and not isinstance(value, bool) and value > 0
+        if not good:
+            raise ConfigError(
+                f"game.options.{name} is {value!r}.",
+                f"It has to be a positive {kind.__name__}.",
+                f"apexmania train --set game.options.{name}={kind(20)}",
+            )
+    return dict(config.options)
 
 
 def _make_plugin(config: GameConfig, *, render: bool) -> Game:

@@ -26,6 +26,36 @@ def test_sim_is_the_proven_observation() -> None:
     env.close()
 
 
+def test_sim_takes_its_options() -> None:
+    gas = 1
+    distances = {}
+    for limit in (9.0, 20.0):
+        game = GameConfig(options={"off_track_m": limit})
+        env = make_game(game, training=True, seed=1)
+        env.reset()
+        ended = False
+        while not ended:
+            _, _, terminated, truncated, info = env.step(gas)
+            ended = terminated or truncated
+        assert info["end_reason"] == "off_track"
+        distances[limit] = info["progress_m"]
+    assert distances[9.0] < distances[20.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"off_track": 9.0}, "no option 'off_track'"),
+        ({"off_track_m": -1.0}, "positive float"),
+        ({"stuck_steps": 2.5}, "positive int"),
+        ({"grace_steps": True}, "positive int"),
+    ],
+)
+def test_sim_refuses_options_that_mean_nothing(options: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_game(GameConfig(options=options), training=True, seed=0)
+
+
 def test_a_plugin_is_built_with_its_options() -> None:
     game = config("corridor", options={"length": 3})
     env = make_game(game, training=True, seed=0)
