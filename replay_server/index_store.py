@@ -32,8 +32,18 @@ class IndexStore:
         self._token = secrets.token_bytes(16)
 
     def claim(self) -> None:
-        """Becomes the owner; an older service loses its right to append."""
-        self._redis.set(self._keys.owner, self._token)
+        """Becomes the owner; an older service loses its right to append.
+
+        A full Redis takes no token, so there the key is only removed: whichever service then appends
+        first owns the index, and the other one stops.
+        """
+        try:
+            self._redis.set(self._keys.owner, self._token)
+        except redis.OutOfMemoryError as error:
+            _log.warning(
+                "redis_full", what="the index is claimed with the first append", error=str(error)
+            )
+            self._redis.delete(self._keys.owner)
 
     def check_owner(self) -> None:
         """Finds out whether another service has taken over.

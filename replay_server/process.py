@@ -42,11 +42,11 @@ class ReplayProcess:
         Raises:
             ConfigError: the limiter's settings would deadlock.
             MismatchError: another replay service took this run over, or the password is wrong.
-            MachineError: the server is too old or refuses writes.
+            MachineError: the server is too old or cannot write its append-only file.
             UnreachableError: no Redis answers.
         """
         connection = connect(self._url, name="replay-service")
-        check_server(connection, url=self._url)
+        check_server(connection, url=self._url, may_be_full=True)
         contract = None
         while contract is None and not self._stop.is_set():
             contract = retrying(lambda: get_contract(connection, self._keys), stop=self._stop)

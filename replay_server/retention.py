@@ -1,11 +1,15 @@
-"""Trims the log, by id: the replay service alone does it, and only what nobody needs."""
+"""Trims the log, by id: the replay service does it, and only what nobody needs."""
 
 from collections.abc import Sequence
 
 import redis
 
+from common.errors import CorruptError
 from common.keys import Keys
+from replay_server.connection import call
 from replay_server.index import EntryId, IndexEntry, format_entry_id
+from replay_server.index_store import IndexStore
+from replay_server.snapshot import decode_state
 
 LONGEST_LOG = 2
 """A log never holds more than so many times the capacity, or a learner that is gone would fill Redis."""
@@ -40,3 +44,33 @@ def trim(connection: redis.Redis, keys: Keys, trimmed: Sequence[IndexEntry]) -> 
         data.xtrim(keys.frames(actor), minid=oldest_kept, approximate=False)
     data.execute()
     connection.xtrim(keys.index, minid=f"{trimmed[-1].end_id}-0", approximate=False)
+
+
+def trim_at_rest(connection: redis.Redis, keys: Keys, *, capacity: int) -> int:
+    """Trims the log of a run that nobody serves, as far as its last snapshot allows.
+
+    A run that stopped on a full Redis could not be resumed otherwise: its first write would be refused.
+
+    Args:
+        connection: Redis.
+        keys: keyspace of the run.
+        capacity: transitions that the replay keeps.
+
+    Returns:
+        Segments removed.
+    """
+    blob: bytes | None = call(connection, "GET", keys.priorities)
+    try:
+        state = None if blob is None else decode_state(blob)
+    except CorruptError:
+        state = None
+    index = IndexStore(connection, keys).load()
+    floor = trim_floor(
+        next_id=index.next_id,
+        capacity=capacity,
+        low=state.low if state else 0,
+        needed_from=state.needed_from if state else 0,
+    )
+    gone = list(index.wholly_below(floor))
+    trim(connection, keys, gone)
+    return len(gone)

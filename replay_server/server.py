@@ -109,13 +109,13 @@ class ReplayServer:
 
     def _follow(self) -> None:
         if not self._published:
-            self._publish_address()
-            self._published = True
+            self._guarded(self._publish_address)
         self._service.ingest(block_ms=POLL_BLOCK_MS)
 
     def _publish_address(self) -> None:
         address = {"host": self._host, "port": self.port, "secret": self._secret}
         self._redis.set(self._keys.service, msgpack.packb(address))
+        self._published = True
 
     def _keep_house(self) -> None:
         while not self._stop.is_set():

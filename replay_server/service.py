@@ -7,6 +7,7 @@ is never held while Redis is spoken to.
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -154,6 +155,7 @@ class ReplayService:
                 learner_steps=self._learner_steps,
                 generator=dict(self._generator.bit_generator.state),
                 alpha=self._alpha,
+                needed_from=self._needed_from or 0,
             )
         return encode_state(state)
 
@@ -178,26 +180,36 @@ class ReplayService:
             )
             self._sampled = state.sampled
             self._learner_steps = state.learner_steps
+            if self._learner_low is None:
+                # Until the learner tells: a full Redis may have to be trimmed before it can.
+                self._learner_low, self._needed_from = state.low, state.needed_from
             self._generator.bit_generator.state = state.generator
 
     def tick(self) -> None:
-        """Does what is due: publishes the limiter, trims the log, repairs the index, snapshots.
+        """Does what is due: trims the log, repairs the index, publishes the limiter, snapshots.
+
+        Trimming comes first and no task waits for another: a full Redis refuses all but the trimming,
+        which alone makes room again.
 
         Raises:
-            redis.RedisError: Redis is away; call again.
+            redis.RedisError: Redis is away or full; all that it allowed is done, call again.
             MismatchError: another replay service took over.
         """
-        if self._is_due("limiter", LIMITER_PERIOD_S) or self.limiter_changed.is_set():
-            self.limiter_changed.clear()
-            self._publish_limiter()
+        due: list[Callable[[], None]] = []
         if self._is_due("upkeep", UPKEEP_PERIOD_S):
-            self._store.check_owner()
-            self._trim()
-            if self._store.stored_next_id() < self._index.next_id:
-                added = self._store.append(self._entries_since, self._new_episodes)
-                self._counts["reindexed_segments"] += added
+            due += [self._trim_as_owner, self._repair_index]
+        if self._is_due("limiter", LIMITER_PERIOD_S) or self.limiter_changed.is_set():
+            due.append(self._publish_limiter)
         if self._is_due("snapshot", self._replay.snapshot_period_s):
-            self.save_snapshot()
+            due.append(self.save_snapshot)
+        failure: redis.RedisError | None = None
+        for task in due:
+            try:
+                task()
+            except redis.RedisError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def save_snapshot(self) -> None:
         """Writes the state to Redis, where a restarted service finds it.
@@ -315,7 +327,14 @@ class ReplayService:
             self._published = state
         self.limiter_changed.clear()
 
-    def _trim(self) -> None:
+    def _repair_index(self) -> None:
+        """Writes again what a power cut took from the index."""
+        if self._store.stored_next_id() < self._index.next_id:
+            added = self._store.append(self._entries_since, self._new_episodes)
+            self._counts["reindexed_segments"] += added
+
+    def _trim_as_owner(self) -> None:
+        self._store.check_owner()
         with self._lock:
             next_id = self._index.next_id
             low, needed_from = self._learner_low, self._needed_from

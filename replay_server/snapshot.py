@@ -29,6 +29,7 @@ class ReplayState:
         learner_steps: as of the last request.
         generator: state of the service's own random numbers.
         alpha: exponent that the values were made with; 0 when sampling uniformly.
+        needed_from: oldest id that the learner's checkpoints need, as of its last request.
     """
 
     low: int
@@ -39,6 +40,7 @@ class ReplayState:
     learner_steps: int
     generator: dict[str, object]
     alpha: float
+    needed_from: int = 0
 
 
 def encode_state(state: ReplayState) -> bytes:

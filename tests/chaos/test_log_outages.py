@@ -8,18 +8,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import redis
 
+from common.config import Config
 from common.keys import Keys
 from replay_server.connection import OUTAGES, connect
+from replay_server.contract_store import put_contract
+from replay_server.control import Control
 from replay_server.log_writer import LogWriter
+from replay_server.process import ReplayProcess
+from replay_server.retention import trim_at_rest
 from replay_server.service import ReplayService
 from tests.support.redis_server import RedisServer
 from tests.support.replay_rig import (
+    CONTRACT,
     assert_ids_contiguous,
     ingest_all,
     make_service,
@@ -253,6 +260,84 @@ def test_a_full_redis_makes_the_writer_spool_and_recover(
     assert writer.flush(10)
     ingest_all(service)
     assert_everything_once(writer, service, client, 15)
+
+
+def fill(writer: LogWriter, service: ReplayService, client: redis.Redis) -> None:
+    """Makes Redis full with a log of 12,000 transitions, of which the learner needs the last 200."""
+    client.config_set("maxmemory-policy", "noeviction")
+    write(writer, range(600))
+    assert writer.flush(20)
+    assert ingest_all(service) == 600
+    service.sample(request(low=100, high=12_000, needed_from=100))
+    service.save_snapshot()
+    used = int(client.info("memory")["used_memory"])
+    client.config_set("maxmemory", str(used - 200_000))
+    with pytest.raises(redis.OutOfMemoryError):
+        client.set("probe", b"x")
+
+
+def test_a_running_service_drains_a_full_redis(
+    server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    writer = make_writer(server.url, KEYS, spool=tmp_path / "spool")
+    service = make_service(client, KEYS, capacity=1000)
+    fill(writer, service, client)
+    write(writer, range(600, 610))
+    service.sample(request(low=11_800, high=12_000, needed_from=11_800))
+    stop = threading.Event()
+    thread = threading.Thread(target=pump, args=(service, stop))
+    thread.start()
+    try:
+        assert writer.flush(10), "the log was not trimmed"
+        deadline = time.monotonic() + 10
+        while service.stats()["next_id"] != 610 * 20 and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        stop.set()
+        thread.join()
+        writer.close()
+    service.ingest()
+    entries = read_everything(client, KEYS)
+    assert entries[0].first_id >= 11_000
+    assert tags(entries)[-1] == 609
+    assert_ids_contiguous(entries)
+
+
+def test_a_restarted_service_drains_a_full_redis(
+    server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    config = Config.model_validate({"replay": {"capacity": 1000}})
+    put_contract(client, KEYS, replace(CONTRACT, config_json=config.model_dump_json()))
+    writer = make_writer(server.url, KEYS, spool=tmp_path / "spool")
+    fill(writer, make_service(client, KEYS, capacity=100_000), client)
+    write(writer, range(600, 610))
+    process = ReplayProcess(server.url, KEYS)
+    thread = threading.Thread(target=process.run)
+    thread.start()
+    try:
+        assert writer.flush(15), "the log was not trimmed"
+        deadline = time.monotonic() + 10
+        while not client.exists(KEYS.service) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert client.exists(KEYS.service)
+    finally:
+        client.config_set("maxmemory", "0")
+        Control(client, KEYS).set("stopped")
+        thread.join()
+        writer.close()
+
+
+def test_a_run_at_rest_is_trimmed_as_far_as_its_snapshot_allows(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    writer = make_writer(server.url, KEYS)
+    service = make_service(client, KEYS, capacity=1000)
+    fill(writer, service, client)
+    writer.close()
+    assert trim_at_rest(client, KEYS, capacity=11_000) == 5
+    assert read_everything(client, KEYS)[0].first_id == 100
+    assert trim_at_rest(client, KEYS, capacity=1000) == 495
+    client.set("probe", b"x")
 
 
 def test_a_full_spool_drops_whole_oldest_episodes(server: RedisServer, tmp_path: Path) -> None:
