@@ -8,11 +8,9 @@ import threading
 import time
 from pathlib import Path
 
-import redis
 import structlog
 
 from common.errors import ApexManiaError, MachineError, UnreachableError
-from common.keys import WRITE_PROBE
 from deploy import child_process
 from deploy.redis_program import RedisProgram
 from replay_server.connection import OUTAGES, check_server, connect
@@ -26,7 +24,6 @@ _POLL_S = 0.2
 _PING_EVERY_S = 2.0
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MOST_S = 10.0
-_PROBE_LIFE_MS = 1000
 
 
 class PrivateRedis:
@@ -247,7 +244,6 @@ def check_foreign(url: str) -> None:
             "--redis redis://:PASSWORD@HOST:6379/0",
         ) from error
     check_server(connection, url=url)
-    _probe_write(connection, url)
     connection.close()
 
 
@@ -259,18 +255,6 @@ def redacted(url: str) -> str:
     scheme, _, credentials = head.partition("://")
     user = credentials.partition(":")[0]
     return f"{scheme}://{user}:***@{tail}"
-
-
-def _probe_write(connection: redis.Redis, url: str) -> None:
-    """Writes one small key, because some servers refuse before they report that they are full."""
-    try:
-        connection.set(WRITE_PROBE, b"1", px=_PROBE_LIFE_MS)
-    except redis.OutOfMemoryError as error:
-        raise MachineError(
-            f"Redis at {redacted(url)} is full.",
-            f"it refused to write one small key: {error}",
-            "free memory there, or raise its maxmemory, then start again",
-        ) from error
 
 
 def _read_port(file: Path) -> int | None:
