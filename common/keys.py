@@ -20,6 +20,9 @@ am:{run}:evaluations     stream   one greedy evaluation per entry; capped
 
 from dataclasses import dataclass
 
+WRITE_PROBE = "am:{}:write-probe"
+"""Written once before a run on the user's own Redis, to see that it takes writes; expires."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:

@@ -8,9 +8,12 @@ import threading
 import time
 from pathlib import Path
 
+import redis
 import structlog
 
 from common.errors import ApexManiaError, MachineError, UnreachableError
+from common.keys import WRITE_PROBE
+from common.wire import MAX_VALUE_BYTES
 from deploy import child_process
 from deploy.redis_program import RedisProgram
 from replay_server.connection import OUTAGES, check_server, connect
@@ -24,6 +27,8 @@ _POLL_S = 0.2
 _PING_EVERY_S = 2.0
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MOST_S = 10.0
+_PROBE_BYTES = 131_072
+_PROBE_LIFE_MS = 1000
 
 
 class PrivateRedis:
@@ -103,7 +108,7 @@ class PrivateRedis:
                 'save ""',
                 f"maxmemory {self._max_bytes}",
                 "maxmemory-policy noeviction",
-                "proto-max-bulk-len 8mb",
+                f"proto-max-bulk-len {MAX_VALUE_BYTES}",
                 "stream-node-max-bytes 0",
                 "stream-node-max-entries 100",
                 "",
@@ -244,6 +249,7 @@ def check_foreign(url: str) -> None:
             "--redis redis://:PASSWORD@HOST:6379/0",
         ) from error
     check_server(connection, url=url)
+    _probe_write(connection, url)
     connection.close()
 
 
@@ -255,6 +261,18 @@ def redacted(url: str) -> str:
     scheme, _, credentials = head.partition("://")
     user = credentials.partition(":")[0]
     return f"{scheme}://{user}:***@{tail}"
+
+
+def _probe_write(connection: redis.Redis, url: str) -> None:
+    """Writes as much as a short segment, because a server that reports free memory may refuse it."""
+    try:
+        connection.set(WRITE_PROBE, bytes(_PROBE_BYTES), px=_PROBE_LIFE_MS)
+    except redis.OutOfMemoryError as error:
+        raise MachineError(
+            f"Redis at {redacted(url)} is full.",
+            f"it refused to write {_PROBE_BYTES} bytes: {error}",
+            "free memory there, or raise its maxmemory, then start again",
+        ) from error
 
 
 def _read_port(file: Path) -> int | None:

@@ -46,6 +46,13 @@ def _within(seconds: float, pid_before: int | None, server: PrivateRedis) -> Non
     pytest.fail(f"Redis was not back within {seconds} s")
 
 
+def test_it_takes_weights_of_a_wide_network(server: PrivateRedis) -> None:
+    connection = connect(server.url, name="test")
+    connection.set("weights", bytes(20_000_000))
+    assert connection.strlen("weights") == 20_000_000
+    connection.close()
+
+
 def test_it_listens_on_loopback_only_with_a_password_nobody_else_can_read(
     server: PrivateRedis, tmp_path: Path
 ) -> None:
@@ -79,10 +86,9 @@ def test_a_killed_server_comes_back_on_its_port_with_its_data(server: PrivateRed
     assert server.restarts == 1
 
 
-def test_a_full_server_is_named(tmp_path: Path) -> None:
-    server = PrivateRedis(
-        redis_program.find_program(), folder=tmp_path, log=tmp_path / "log", max_bytes=3_000_000
-    )
+@pytest.mark.parametrize("program", _programs(), ids=lambda program: program.source)
+def test_a_full_server_is_named(program: RedisProgram, tmp_path: Path) -> None:
+    server = PrivateRedis(program, folder=tmp_path, log=tmp_path / "log", max_bytes=3_000_000)
     server.start()
     try:
         connection = connect(server.url, name="test")
