@@ -24,6 +24,8 @@ MAX_META_BYTES = 256 * 1024
 """Longest accepted metadata; a segment of the proven run needs about 2 KB."""
 MAX_FRAME_FIELD_BYTES = 4 * 1024 * 1024
 """Longest accepted frames field."""
+MAX_VALUE_BYTES = 64 * 1024 * 1024
+"""Longest value of one key: weights, or a snapshot of the priorities."""
 MAX_ACTIONS = 256
 MAX_COUNTER = 2**62
 MAX_MAGNITUDE = 1e12

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from common.errors import ApexManiaError
+from common.run_size import require_possible
 from deploy.aftermath import closing_text, finish_run
 from deploy.console import RunConsole, open_console
 from deploy.critical_notice import critical_notice
@@ -35,6 +36,7 @@ def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
     plan = make_plan(request)
     choose_device(plan.config)
     contract = open_contract(plan.config)
+    require_possible(plan.config, contract.spec, private_redis=request.redis_url is None)
     if request.redis_url is not None:
         check_foreign(request.redis_url)
     folder = plan.open_folder()

@@ -107,6 +107,7 @@ def test_a_mistake_is_found_before_a_folder_is_made(tmp_path: Path) -> None:
         (("--redis", "redis://127.0.0.1:1/0"), 4),
         (("--preset", "quickstrat"), 2),
         (("--set", "game.history=63"), 2),
+        (("--set", "replay.capacity=1000000"), 2),
     ):
         with Run(tmp_path, "none", *arguments) as run:
             assert run.end()[0] == code, run.errors()
