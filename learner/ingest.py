@@ -154,7 +154,8 @@ class Ingested:
     """What one segment of the log did to the frame store.
 
     Attributes:
-        invalid_ids: ids that must never be sampled, since their segment failed its check.
+        invalid_ids: ids that must never be sampled, since the log lost them or their segment failed
+            its check.
         episode_ended: whether an episode ended with it.
     """
 
@@ -165,22 +166,33 @@ class Ingested:
 def ingest(store: FrameStore, indexed: Indexed) -> Ingested:
     """Moves one segment into the frame store.
 
-    Where the log was trimmed past the store's end, the store starts anew behind the gap: ids are dense
-    and what is gone cannot be sampled.
+    Ids that the log no longer has stay in the window without data, to be reported like those of a
+    damaged segment; the store starts anew behind a gap as wide as its capacity.
     """
     if indexed.first_id + indexed.count <= store.high:
         return Ingested(range(0), episode_ended=False)
-    if indexed.first_id != store.high:
-        if store.size or store.high:
-            _log.warning("log_gap", expected_id=store.high, found_id=indexed.first_id)
-        store.start_at(indexed.first_id)
+    first_missing = _cross_gap(store, indexed.first_id)
     if indexed.segment is None:
         _log.warning("segment_skipped", first_id=indexed.first_id, problem=indexed.problem)
         store.skip(indexed.first_id, indexed.count)
-        ids = range(indexed.first_id, indexed.first_id + indexed.count)
-        return Ingested(ids, episode_ended=False)
+        return Ingested(range(first_missing, store.high), episode_ended=False)
     store.insert(indexed.first_id, indexed.segment)
-    return Ingested(range(0), episode_ended=indexed.segment.meta.ended)
+    missing = range(first_missing, indexed.first_id)
+    return Ingested(missing, episode_ended=indexed.segment.meta.ended)
+
+
+def _cross_gap(store: FrameStore, first_id: int) -> int:
+    """Moves the store's end to an id; returns the first of the ids before it that have no data."""
+    expected = store.high
+    if first_id == expected:
+        return first_id
+    if store.size or expected:
+        _log.warning("log_gap", expected_id=expected, found_id=first_id)
+    if store.size and expected < first_id < expected + store.capacity:
+        store.skip(expected, first_id - expected)
+        return expected
+    store.start_at(first_id)
+    return first_id
 
 
 class LogFeed:

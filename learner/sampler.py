@@ -28,7 +28,7 @@ IN_FLIGHT = 2
 _RECEIVE_TIMEOUT_S = 2.0
 _REFUSED_PAUSE_S = 0.005
 _AWAY_PAUSE_S = 0.25
-_MAX_ITEMS = 1_000_000
+_MAX_ITEMS = 1 << 24
 
 Ids = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float32]

@@ -74,13 +74,35 @@ def test_a_damaged_segment_leaves_ids_that_are_not_held() -> None:
     assert not store.holds(np.array([25]))
 
 
-def test_a_gap_in_the_log_starts_the_window_anew() -> None:
+def test_a_gap_in_the_log_leaves_ids_without_data() -> None:
     store, driver = make_store(), make_driver()
     (segment,) = driver.episode(10, terminated=True)[0]
     ingest(store, indexed(0, segment))
-    ingest(store, indexed(500, segment))
+    done = ingest(store, indexed(500, segment))
     store.check_valid()
-    assert (store.low, store.high, store.read_from) == (500, 510, 500)
+    assert done.invalid_ids == range(10, 500)
+    assert done.episode_ended
+    assert (store.low, store.high, store.read_from) == (0, 510, 0)
+    assert store.holds(np.array([0, 9, 500, 509]))
+    assert not store.holds(np.array([10]))
+
+
+def test_a_gap_before_a_damaged_segment_is_one_range_with_it() -> None:
+    store, driver = make_store(), make_driver()
+    (segment,) = driver.episode(10, terminated=True)[0]
+    ingest(store, indexed(0, segment))
+    assert ingest(store, indexed(20, None, "crc", count=5)).invalid_ids == range(10, 25)
+    store.check_valid()
+    assert (store.low, store.high) == (0, 25)
+
+
+def test_a_gap_wider_than_the_capacity_starts_the_window_anew() -> None:
+    store, driver = make_store(), make_driver()
+    (segment,) = driver.episode(10, terminated=True)[0]
+    ingest(store, indexed(0, segment))
+    assert ingest(store, indexed(1010, segment)).invalid_ids == range(0)
+    store.check_valid()
+    assert (store.low, store.high, store.read_from) == (1010, 1020, 1010)
 
 
 def test_a_segment_read_twice_changes_nothing() -> None:
