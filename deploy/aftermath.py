@@ -9,11 +9,12 @@ from common.config import Config
 from common.errors import ApexManiaError, ConfigError
 from deploy.console import RunConsole, clock, lap
 from deploy.greedy_laps import find_checkpoint, open_driver
+from deploy.interrupts import Interrupts
 from deploy.launcher import Outcome
 from deploy.plots import draw_runs
 from deploy.run_folder import RunFolder, write_json
 from deploy.run_progress import RunProgress
-from deploy.summary import summarise
+from deploy.summary import greedy_figures, summarise
 
 _log = structlog.get_logger()
 
@@ -26,10 +27,12 @@ def finish_run(
     outcome: Outcome,
     wall_s: float,
     console: RunConsole,
+    interrupts: Interrupts,
 ) -> dict[str, Any]:
     """Writes everything that a finished run leaves behind and returns its summary.
 
-    An interrupted or failed run gets no greedy laps and no video, because somebody waits.
+    Summary and plots are written before the greedy laps, which only complete them. An interrupted
+    or failed run gets no greedy laps and no video, because somebody waits.
 
     Args:
         folder: the run.
@@ -38,8 +41,8 @@ def finish_run(
         outcome: how it ended.
         wall_s: seconds of all its starts.
         console: tells what is being done.
+        interrupts: one request to stop during the greedy laps skips them.
     """
-    greedy = _greedy_laps(folder, config, console) if outcome.complete else {}
     summary = summarise(
         folder,
         config=config,
@@ -48,10 +51,14 @@ def finish_run(
         wall_s=wall_s,
         replay=outcome.replay,
         learner_steps=max(outcome.learner_steps, progress.learner_steps),
-        greedy=greedy,
     )
     write_json(folder.summary_file, summary)
     draw_runs([folder], out=folder.plots)
+    if outcome.complete and not interrupts.asked:
+        greedy = _greedy_laps(folder, config, console, interrupts)
+        if greedy:
+            summary["greedy_evaluation"] = greedy_figures(greedy)
+            write_json(folder.summary_file, summary)
     return summary
 
 
@@ -96,20 +103,28 @@ def closing_text(
     return "\n".join(lines)
 
 
-def _greedy_laps(folder: RunFolder, config: Config, console: RunConsole) -> dict[str, Any]:
-    """Drives and films greedily; a failure here costs the video, never the summary."""
+def _greedy_laps(
+    folder: RunFolder, config: Config, console: RunConsole, interrupts: Interrupts
+) -> dict[str, Any]:
+    """Drives and films greedily, as far as it comes: a failure to film leaves the laps."""
+    figures: dict[str, Any] = {}
     try:
-        driver = open_driver(folder.path)
-        console.say(
-            f"Driving {config.evaluation.episodes} greedy laps with {driver.folder.name} ..."
-        )
-        report = driver.evaluate(episodes=config.evaluation.episodes, seed=config.seed)
-        driver.record(folder.videos / "best-lap.mp4", lap=report.best_lap)
-    except ApexManiaError as error:
-        _log.warning("greedy_laps_failed", what=error.what, why=error.why)
-        console.say(f"No greedy laps: {error}")
-        return {}
-    return report.to_dict()
+        with interrupts.cutting_short():
+            driver = open_driver(folder.path)
+            console.say(
+                f"Driving {config.evaluation.episodes} greedy laps with {driver.folder.name} "
+                "(Ctrl-C skips them) ..."
+            )
+            report = driver.evaluate(episodes=config.evaluation.episodes, seed=config.seed)
+            figures = report.to_dict()
+            driver.record(folder.videos / "best-lap.mp4", lap=report.best_lap)
+    except (ApexManiaError, OSError, RuntimeError) as error:
+        _log.warning("greedy_laps_failed", error=str(error), kind=type(error).__name__)
+        console.say(f"No {'video' if figures else 'greedy laps'}: {error}")
+    except KeyboardInterrupt:
+        _log.info("greedy_laps_skipped")
+        console.say("Greedy laps skipped.")
+    return figures
 
 
 def _shown(path: Path) -> Path:

@@ -1,6 +1,8 @@
 """Ctrl-C and SIGTERM: once asks for an orderly end, twice ends at once."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
@@ -15,6 +17,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._count = 0
+        self._cuts = False
         self._before: dict[int, object] = {}
 
     @property
@@ -34,6 +37,15 @@ class Interrupts:
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
 
+    @contextmanager
+    def cutting_short(self) -> Iterator[None]:
+        """Makes the first request raise KeyboardInterrupt too, for work that may be left out."""
+        self._cuts = True
+        try:
+            yield
+        finally:
+            self._cuts = False
+
     def __exit__(self, *_: object) -> None:
         """Gives the signals back."""
         for number, handler in self._before.items():
@@ -41,5 +53,5 @@ class Interrupts:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
-        if self._count > 1:
+        if self._cuts or self._count > 1:
             raise KeyboardInterrupt

@@ -17,7 +17,6 @@ def summarise(
     wall_s: float,
     replay: dict[str, Any],
     learner_steps: int,
-    greedy: dict[str, Any],
 ) -> dict[str, Any]:
     """Returns the summary of a run.
 
@@ -29,7 +28,6 @@ def summarise(
         wall_s: seconds that all its incarnations took together.
         replay: last figures of the replay.
         learner_steps: where the learner stopped.
-        greedy: report of the final greedy evaluation, or empty.
     """
     return {
         "run": folder.name,
@@ -43,7 +41,7 @@ def summarise(
         "finishes": progress.finishes,
         "best_lap_s": in_seconds(progress.best_lap_ms),
         "best_lap_episode": progress.best_lap_episode,
-        "greedy_evaluation": greedy_figures(greedy or progress.best_evaluation),
+        "greedy_evaluation": greedy_figures(progress.best_evaluation),
         "updates_per_s": updates_per_s(list(read_jsonl(folder.metrics_file))),
         "staleness_mean": progress.staleness_mean,
         "staleness_max": progress.staleness_max,

@@ -97,6 +97,7 @@ def _launch(
                 outcome=outcome,
                 wall_s=record.wall_s,
                 console=console,
+                interrupts=interrupts,
             )
             text = closing_text(
                 folder,

@@ -66,7 +66,7 @@ def test_the_summary_has_every_figure_that_the_specification_names(tmp_path: Pat
     config = Config.model_validate({"learner": {"target": {"rule": "soft"}}})
     summary = summarise(
         RunFolder(tmp_path), config=config, progress=_progress(), end_reason="why", wall_s=12.34,
-        replay={"transitions_indexed": 400}, learner_steps=234, greedy={},
+        replay={"transitions_indexed": 400}, learner_steps=234,
     )  # fmt: skip
     assert summary["env_steps"] == 400
     assert summary["learner_steps"] == 234
