@@ -1,5 +1,6 @@
 """The index and the episodes in Redis: loaded at a start, extended in a guarded transaction."""
 
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,8 @@ from replay_server.episodes import KEPT_EPISODES, Episode, last_episode_number
 from replay_server.index import EntryId, IndexEntry, LogIndex, format_entry_id, parse_entry_id
 
 _PAGE = 512
+_ATTEMPTS = 5
+"""An append is repeated at once where our own trimming of the index came in between."""
 _log = structlog.get_logger()
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
@@ -88,7 +91,16 @@ class IndexStore:
 
         Raises:
             MismatchError: another replay service owns the index now.
+            redis.RedisError: Redis is away or full; nothing was written.
         """
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(redis.WatchError):
+                return self._append_once(entries_since, episodes)
+        return self._append_once(entries_since, episodes)
+
+    def _append_once(
+        self, entries_since: Callable[[int], list[IndexEntry]], episodes: Sequence[Episode]
+    ) -> int:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.watch(  # type: ignore[no-untyped-call]
                 self._keys.owner, self._keys.index, self._keys.episodes
