@@ -98,15 +98,25 @@ class RateLimiter:
             return True
         return inserted * self.samples_per_insert - sampled <= self._highest
 
-    def state(self, *, inserted: int, sampled: int, count: int) -> LimiterState:
-        """Returns all of it for a learner that takes ``count`` transitions at a time."""
+    def state(self, *, inserted: int, sampled: int, count: int, lacking: int = 0) -> LimiterState:
+        """Returns all of it for a learner that takes ``count`` transitions at a time.
+
+        Args:
+            inserted: transitions in the log, ever.
+            sampled: transitions handed out, ever.
+            count: transitions that the learner takes at a time.
+            lacking: transitions without which it cannot sample whatever the ratio says, because a
+                part of the log was lost; actors may always insert so many.
+        """
+        most = int((self._highest + sampled) // self.samples_per_insert) + 1
+        may_insert = self.may_insert(inserted=inserted, sampled=sampled)
         return LimiterState(
             inserted=inserted,
             sampled=sampled,
             samples_per_insert=self.samples_per_insert,
             may_sample=self.may_sample(inserted=inserted, sampled=sampled, count=count),
-            may_insert=self.may_insert(inserted=inserted, sampled=sampled),
-            max_inserted=int((self._highest + sampled) // self.samples_per_insert) + 1,
+            may_insert=may_insert or lacking > 0,
+            max_inserted=max(most, inserted + lacking),
         )
 
 

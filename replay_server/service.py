@@ -1,7 +1,7 @@
 """The replay service without its socket: follows the log, keeps priorities, answers samples.
 
-Two callers share it: one thread ingests and keeps house, others sample. The lock guards memory alone and
-is never held while Redis is spoken to.
+Three kinds of thread share it: one ingests and alone writes the index, one keeps house, and others
+sample. The lock guards memory alone and is never held while Redis is spoken to.
 """
 
 import threading
@@ -32,6 +32,8 @@ from replay_server.snapshot import ReplayState, decode_state, encode_state
 LIMITER_PERIOD_S = 0.02
 """Actors drive only so far as the published state allows, so it must be fresh."""
 UPKEEP_PERIOD_S = 1.0
+SAMPLED_AHEAD = 2
+"""Batches that a learner asks for before it has trained on the ones before."""
 REMEMBERED_EPISODES = 4096
 """Newest episodes kept in memory, to be written again where a power cut took them."""
 _NO_IDS = np.zeros((0, 0), np.int64)
@@ -43,7 +45,7 @@ class ReplayService:
     """Prioritized replay over the log of one run.
 
     Args:
-        connection: Redis, used by the thread that ingests.
+        connection: Redis, used by the threads that ingest and keep house.
         keys: keyspace of the run.
         contract: what segments must have been written under.
         replay: capacity, exponents, limiter, snapshots.
@@ -80,8 +82,11 @@ class ReplayService:
         self._last_episode = self._store.last_episode()
         self._new_episodes: deque[Episode] = deque(maxlen=REMEMBERED_EPISODES)
         self._unwritten = False
+        self._never_written = 0
         self._sampled = 0
         self._learner_steps = 0
+        self._restored: tuple[int, int] | None = None
+        self._lacking = 0
         self._learner_low: int | None = None
         self._needed_from: int | None = None
         self._published: LimiterState | None = None
@@ -106,13 +111,14 @@ class ReplayService:
             redis.RedisError: Redis is away; nothing is lost, call again.
             MismatchError: another replay service took over.
         """
+        if self._unwritten:
+            block_ms = 0
         segments = self._follower.poll(self._index.positions, block_ms=block_ms)
         with self._lock:
             entered = sum(self._enter(segment) for segment in segments)
-        self._unwritten = self._unwritten or entered > 0
-        if self._unwritten:
-            self._store.append(self._entries_since, self._new_episodes)
-            self._unwritten = False
+            self._never_written += entered
+        if entered or self._unwritten:
+            self._write_index()
         return entered
 
     def sample(self, request: SampleRequest) -> SampleReply:
@@ -180,13 +186,14 @@ class ReplayService:
             )
             self._sampled = state.sampled
             self._learner_steps = state.learner_steps
+            self._restored = state.sampled, state.learner_steps
             if self._learner_low is None:
                 # Until the learner tells: a full Redis may have to be trimmed before it can.
                 self._learner_low, self._needed_from = state.low, state.needed_from
             self._generator.bit_generator.state = state.generator
 
     def tick(self) -> None:
-        """Does what is due: trims the log, repairs the index, publishes the limiter, snapshots.
+        """Does what is due: trims the log, checks the index, publishes the limiter, snapshots.
 
         Trimming comes first and no task waits for another: a full Redis refuses all but the trimming,
         which alone makes room again.
@@ -197,7 +204,7 @@ class ReplayService:
         """
         due: list[Callable[[], None]] = []
         if self._is_due("upkeep", UPKEEP_PERIOD_S):
-            due += [self._trim_as_owner, self._repair_index]
+            due += [self._trim_as_owner, self._compare_index]
         if self._is_due("limiter", LIMITER_PERIOD_S) or self.limiter_changed.is_set():
             due.append(self._publish_limiter)
         if self._is_due("snapshot", self._replay.snapshot_period_s):
@@ -283,6 +290,7 @@ class ReplayService:
         """Moves the window to the learner's watermark; new ids enter in the order of the log."""
         priorities = self._priorities
         self._learner_steps = request.learner_steps
+        self._count_forgotten()
         self._learner_low, self._needed_from = request.low, request.needed_from
         high = min(request.high, self._index.next_id)
         if high > priorities.high:
@@ -300,11 +308,30 @@ class ReplayService:
                 priorities.append(end - start, known)
         priorities.evict_below(min(request.low, priorities.high))
 
+    def _count_forgotten(self) -> None:
+        """Counts what a service before this one handed out after its last snapshot.
+
+        Told by the learner steps since then, less the batches that were sampled ahead and are counted
+        already. Steps since the start would not do: the run may have had another batch size, or a
+        Redis that knew less.
+        """
+        if self._restored is None:
+            return
+        sampled, learner_steps = self._restored
+        trained = self._learner_steps - learner_steps - SAMPLED_AHEAD
+        self._sampled = max(self._sampled, sampled + trained * self._batch_size)
+
     def _status(self, request: SampleRequest, count: int) -> str:
         priorities = self._priorities
         held = min(request.high, priorities.high) - priorities.low
         behind = request.high < priorities.high
-        if behind or held < self._limiter.min_size_to_sample or priorities.total <= 0.0:
+        # The start size holds up the first sample alone: inserts that were lost since come back at the
+        # rate of the samples, so waiting for them all would be waiting for ever.
+        needed = request.batch_size if self._sampled else self._limiter.min_size_to_sample
+        usable = priorities.total > 0.0 or request.high < self._index.next_id
+        readable = self._index.next_id - priorities.low if usable else 0
+        self._lacking = max(0, needed - readable)
+        if behind or held < needed or priorities.total <= 0.0:
             return "starved"
         allowed = self._limiter.may_sample(
             inserted=self._index.next_id, sampled=self._sampled, count=count
@@ -313,7 +340,10 @@ class ReplayService:
 
     def _limiter_state(self) -> LimiterState:
         state = self._limiter.state(
-            inserted=self._index.next_id, sampled=self._sampled, count=self._batch_size
+            inserted=self._index.next_id,
+            sampled=self._sampled,
+            count=self._batch_size,
+            lacking=self._lacking,
         )
         if self._published is None or state.may_insert != self._published.may_insert:
             self.limiter_changed.set()
@@ -327,11 +357,21 @@ class ReplayService:
             self._published = state
         self.limiter_changed.clear()
 
-    def _repair_index(self) -> None:
-        """Writes again what a power cut took from the index."""
+    def _compare_index(self) -> None:
+        """Has the thread that ingests write again what a power cut took from the index."""
         if self._store.stored_next_id() < self._index.next_id:
-            added = self._store.append(self._entries_since, self._new_episodes)
-            self._counts["reindexed_segments"] += added
+            self._unwritten = True
+
+    def _write_index(self) -> None:
+        """Called by the thread that ingests alone, so that nothing it reads changes meanwhile."""
+        self._unwritten = False
+        try:
+            written = self._store.append(self._entries_since, self._new_episodes)
+        except redis.RedisError:
+            self._unwritten = True
+            raise
+        self._counts["reindexed_segments"] += max(0, written - self._never_written)
+        self._never_written = 0
 
     def _trim_as_owner(self) -> None:
         self._store.check_owner()

@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from common.config import LearnerConfig, ReplayConfig
 from common.errors import CorruptError, MismatchError
 from common.keys import Keys
 from replay_server.episodes import read_episodes
+from replay_server.index import IndexEntry
 from replay_server.rate_limiter import read_limiter
 from replay_server.service import ReplayService
 from replay_server.snapshot import seed_snapshot
@@ -214,6 +216,116 @@ def test_ids_go_on_where_the_log_was_lost_but_not_the_checkpoint(
     entries = read_everything(connection, fresh_keys)
     assert entries[0].first_id == 100
     assert fresh.sample(request(low=100, high=200)).status == "ok"
+
+
+def test_a_learner_that_lost_its_window_is_not_starved_for_ever(
+    connection: redis.Redis, redis_url: str, keys: Keys
+) -> None:
+    writer = make_writer(redis_url, keys)
+    write(writer, range(30))
+    assert writer.flush(10)
+    service = make_service(connection, keys, start=500)
+    ingest_all(service)
+    assert service.sample(request(high=600)).status == "ok"
+    lost = service.sample(request(low=600, high=600))
+    assert lost.status == "starved"
+    assert lost.limiter.may_insert
+    assert lost.limiter.max_inserted >= 600 + 32
+    write(writer, range(30, 32))
+    writer.close()
+    ingest_all(service)
+    assert service.sample(request(low=600, high=640)).status == "ok"
+
+
+def test_actors_may_refill_a_log_that_was_lost_at_the_edge_of_the_band(
+    connection: redis.Redis, redis_url: str, keys: Keys
+) -> None:
+    writer = make_writer(redis_url, keys)
+    write(writer, range(30))
+    assert writer.flush(10)
+    service = make_service(connection, keys)
+    ingest_all(service)
+    first = service.sample(request(high=600))
+    assert not first.limiter.may_insert, "the band's upper edge"
+    lost = service.sample(request(low=600, high=600))
+    assert lost.status == "starved"
+    assert lost.limiter.may_insert
+    write(writer, range(30, 32))
+    writer.close()
+    ingest_all(service)
+    again = service.sample(request(low=600, high=640))
+    assert again.status == "ok"
+    assert not again.limiter.may_insert
+
+
+def test_a_restarted_service_counts_what_was_sampled_after_its_snapshot(
+    connection: redis.Redis, redis_url: str, keys: Keys
+) -> None:
+    writer = make_writer(redis_url, keys)
+    write(writer, range(30))
+    writer.close()
+    first = make_service(connection, keys)
+    ingest_all(first)
+    # Two batches are always ahead of the learner's steps.
+    first.sample(request(high=600, batches=2))
+    for learner_steps in range(100):
+        if learner_steps == 50:
+            first.save_snapshot()
+        last = first.sample(request(high=600, learner_steps=learner_steps))
+    assert last.limiter.sampled == 102 * 32
+    second = make_service(connection, keys)
+    counted = second.sample(request(high=600, learner_steps=100)).limiter.sampled
+    assert 101 * 32 <= counted <= 103 * 32
+
+
+def test_only_the_thread_that_ingests_writes_the_index(
+    connection: redis.Redis, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = make_writer(redis_url, keys)
+    write(writer, range(10))
+    writer.close()
+    service = make_service(connection, keys)
+    ingest_all(service)
+    connection.delete(keys.index)
+    appended: list[int] = []
+    append = service._store.append
+
+    def counted(*arguments: Any) -> int:
+        appended.append(append(*arguments))
+        return appended[-1]
+
+    monkeypatch.setattr(service._store, "append", counted)
+    service.tick()
+    assert appended == [], "housekeeping must leave the index to the other thread"
+    before = time.monotonic()
+    service.ingest(block_ms=1000)
+    assert time.monotonic() - before < 0.5
+    assert appended == [10]
+    assert service.stats()["reindexed_segments"] == 10
+    assert tags(read_everything(connection, keys)) == list(range(10))
+
+
+def test_trimming_between_the_look_and_the_append_costs_nothing(
+    connection: redis.Redis, redis_url: str, keys: Keys
+) -> None:
+    writer = make_writer(redis_url, keys)
+    write(writer, range(10))
+    assert writer.flush(10)
+    service = make_service(connection, keys)
+    ingest_all(service)
+    entries_since = service._entries_since
+
+    lengths = iter((9, 8))
+
+    def trimmed_meanwhile(low: int) -> list[IndexEntry]:
+        if length := next(lengths, 0):
+            connection.xtrim(keys.index, maxlen=length, approximate=False)
+        return entries_since(low)
+
+    write(writer, range(10, 11))
+    writer.close()
+    assert service._store.append(trimmed_meanwhile, ()) == 0
+    assert service.ingest(block_ms=300) == 1
 
 
 def test_uniform_replay_ignores_priorities(
