@@ -131,12 +131,21 @@ class Sampler:
         if not self._ready:
             return None
         batch = self._ready.popleft()
-        if batch.ids.min() < window.low or batch.ids.max() >= window.high:
+        if not self._is_held(batch, window):
             self.dropped_batches += 1
             self._wanted.append(batch.number)
             return None
         self.status = "ok"
         return batch
+
+    def _is_held(self, batch: SampledBatch, window: Window) -> bool:
+        """Returns whether the frame store has all of a batch, which may be older than the window.
+
+        A restored batch was drawn before the log was read again, and its segment may be lost by now.
+        """
+        if batch.ids.min() < window.low or batch.ids.max() >= window.high:
+            return False
+        return self._invalid.isdisjoint(batch.ids.tolist())
 
     def drain(self) -> None:
         """Receives the replies that are still under way, as a checkpoint needs them."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from common.config import Config
 from common.errors import MismatchError
@@ -259,17 +260,29 @@ def test_a_learner_that_cannot_report_ends_with_the_reason(
     assert threading.active_count() == before
 
 
+def alter_frames(connection: redis.Redis, stream: str, *, segment: int) -> None:
+    """Flips one bit of one segment's pixels; a stream takes it only when it is written anew."""
+    entries = connection.xrange(stream)
+    entry_id, fields = entries[segment]
+    pixels = bytearray(fields[b"f"])
+    pixels[100] ^= 1
+    entries[segment] = (entry_id, {b"f": bytes(pixels)})
+    connection.delete(stream)
+    for entry_id, fields in entries:
+        connection.xadd(stream, fields, id=entry_id)
+
+
 def test_a_segment_that_is_damaged_is_never_sampled(
     connection: redis.Redis, redis_url: str, keys: Keys, tmp_path: Path
 ) -> None:
     """The service reads metadata only; the learner finds the broken frames and tells it."""
     run = make_run(redis_url, keys, tmp_path)
     run.drive(episodes=6)
-    entry_id, fields = connection.xrange(keys.frames("a1"), count=3)[2]
-    pixels = bytearray(fields[b"f"])
-    pixels[100] ^= 1
-    connection.xdel(keys.frames("a1"), entry_id)
+    alter_frames(connection, keys.frames("a1"), segment=2)
     with run.serving(expected_ids=420) as service:
-        progress = run.learn(60)
+        with capture_logs() as logs:
+            progress = run.learn(60)
         assert service.stats()["invalid_transitions"] == 59
     assert progress.learner_steps == 60
+    (skipped,) = (entry for entry in logs if entry["event"] == "segment_skipped")
+    assert "crc32" in skipped["problem"]

@@ -123,6 +123,22 @@ def test_a_batch_that_left_the_window_is_dropped(run: LearnerRun, connection: re
         assert sampler.dropped_batches >= 1
 
 
+def test_a_restored_batch_whose_segment_was_lost_since_is_dropped(
+    run: LearnerRun, connection: redis.Redis
+) -> None:
+    with run.serving(expected_ids=IDS), sampler_of(run, connection) as sampler:
+        play(sampler, 3)
+        sampler.drain()
+        lost = int(sampler._ready[0].ids[0])
+        with sampler_of(run, connection) as other:
+            other.restore(sampler.state())
+            other.mark_invalid([lost])
+            batches = [take(other, window(3)) for _ in range(20)]
+            assert other.dropped_batches >= 1
+    assert all(lost not in batch.ids for batch in batches)
+    assert len({batch.number for batch in batches}) == 20
+
+
 def test_the_service_never_samples_beyond_the_watermark(
     run: LearnerRun, connection: redis.Redis
 ) -> None:
