@@ -166,6 +166,11 @@ class LearnerConfig(Section):
     metrics_period_learner_steps: Positive = 100
     """Learner steps between two rows of metrics (learner steps)."""
 
+    @property
+    def first_sample_size(self) -> int:
+        """Transitions that the replay must hold before the first learner step."""
+        return max(self.replay_start_size, self.batch_size)
+
 
 class ReplayConfig(Section):
     """Prioritized replay (Schaul et al. 2016) over the log."""
@@ -330,7 +335,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _start_fits_in_replay(self) -> Self:
-        needed = max(self.learner.replay_start_size, self.learner.batch_size)
+        needed = self.learner.first_sample_size
         if needed > self.replay.capacity:
             msg = (
                 f"the learner would never start: it needs {needed} transitions and replay.capacity "

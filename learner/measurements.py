@@ -86,6 +86,4 @@ class Measurements:
         """Returns the ratio reached so far, counted as the limiter does from its start size on."""
         if limiter is None:
             return 0.0
-        learner = self._config.learner
-        start_size = max(learner.replay_start_size, learner.batch_size)
-        return limiter.sampled / max(1, limiter.inserted - start_size)
+        return limiter.sampled / max(1, limiter.inserted - self._config.learner.first_sample_size)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Update = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+from replay_server.messages import Update
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from common.config import Config
 from common.errors import ApexManiaError, CorruptError, UnreachableError
 from common.schedules import beta
 from replay_server.client import ReplayClient, SampleReply, SampleRequest
+from replay_server.messages import Update
 from replay_server.rate_limiter import LimiterState
 
 _log = structlog.get_logger()
@@ -32,7 +33,6 @@ _MAX_ITEMS = 1 << 24
 
 Ids = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float32]
-Update = tuple[Ids, Reals]
 
 
 @dataclass(frozen=True, slots=True)

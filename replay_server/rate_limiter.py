@@ -129,7 +129,7 @@ def make_limiter(replay: ReplayConfig, learner: LearnerConfig) -> RateLimiter:
     Raises:
         ConfigError: the settings would deadlock.
     """
-    min_size = max(learner.replay_start_size, learner.batch_size)
+    min_size = learner.first_sample_size
     ratio = replay.samples_per_insert
     return RateLimiter(
         samples_per_insert=ratio,
