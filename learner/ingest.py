@@ -44,7 +44,7 @@ class LogBounds:
     next: int
 
 
-class LogFollower:
+class IndexFollower:
     """Reads indexed segments in id order on a thread and a connection of its own.
 
     Args:
@@ -207,7 +207,7 @@ class LogFeed:
 
     def __init__(
         self,
-        follower: LogFollower,
+        follower: IndexFollower,
         store: FrameStore,
         sampler: Sampler,
         *,

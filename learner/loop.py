@@ -22,7 +22,7 @@ from learner.broadcast import Broadcaster
 from learner.checkpoint import Checkpoint, Progress, require_same_run
 from learner.checkpoint_folder import CheckpointFolder, Resumable
 from learner.frame_store import FrameStore
-from learner.ingest import LogFeed, LogFollower
+from learner.ingest import IndexFollower, LogFeed
 from learner.learner_state import capture, install
 from learner.learner_step import choose_device, make_step
 from learner.measurements import Measurements
@@ -152,7 +152,7 @@ class Learner:
             self._resume(found)
         self._publish()
         self._feed = LogFeed(
-            LogFollower(
+            IndexFollower(
                 self._url,
                 self._keys,
                 self._spec,

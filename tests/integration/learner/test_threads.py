@@ -10,7 +10,7 @@ import redis
 from common.keys import Keys
 from common.weights import decode_weights
 from learner.broadcast import Broadcaster
-from learner.ingest import LogFollower
+from learner.ingest import IndexFollower
 from learner.reporter import Reporter
 from replay_server.control import Control
 from replay_server.hearts import read_all
@@ -141,7 +141,7 @@ def test_the_follower_reads_every_id_once_and_starts_where_it_is_told(
     run.drive(episodes=30)
     with run.serving(expected_ids=2100):
         for after, first in ((None, 0), (70, 70)):
-            follower = LogFollower(redis_url, keys, SMALL, after=after)
+            follower = IndexFollower(redis_url, keys, SMALL, after=after)
             follower.start()
             assert follower.wait_until_connected(10)
             assert (follower.bounds.first, follower.bounds.next) == (0, 2100)
