@@ -1,6 +1,6 @@
 """Films a lap as mp4: the game's picture with the overlay, one frame a timestep."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +14,33 @@ from actors.game_contract import Game
 from actors.overlay import HEIGHT, WIDTH, Moment, Overlay, action_label, clock
 from actors.policy import Policy
 from common.config import GameConfig
-from common.errors import MachineError
+from common.errors import ConfigError, MachineError
+from common.output_folder import make_output_folder
 
 _FPS = 20
 _STEP_S = 0.05
 _LAST_FRAME_S = 2.0
+_SUFFIX = ".mp4"
 _SPEED, _GEAR = 0, 1
+
+
+def check_video_file(out: Path) -> None:
+    """Checks where a video shall go, before a lap is driven for it.
+
+    Args:
+        out: the mp4; its folder is made.
+
+    Raises:
+        ConfigError: it is no mp4, or a folder.
+        MachineError: its folder cannot be made.
+    """
+    if out.suffix.lower() != _SUFFIX or out.is_dir():
+        raise ConfigError(
+            f"No video can be written to {str(out)!r}.",
+            "it is a folder" if out.is_dir() else f"a video's name ends in {_SUFFIX}",
+            f"name a file, for instance {out / 'lap.mp4' if out.is_dir() else out.with_suffix(_SUFFIX)}",
+        )
+    make_output_folder(out.parent)
 
 
 def record_lap(
@@ -42,19 +63,20 @@ def record_lap(
         actions: a recorded lap's actions, to drive it again exactly; None lets the policy drive.
 
     Raises:
+        ConfigError: the file cannot be a video.
         MachineError: no video can be written here.
     """
     film = _Film(env, game)
-    with _video_file(out) as video:
+    with _video_file(out) as write:
         attempt = Attempt(env, seed=seed)
         while not attempt.ended and (actions is None or len(attempt.actions) < len(actions)):
             greedy, q_values = policy.greedy(attempt.observation)
             action = greedy if actions is None else actions[len(attempt.actions)]
-            video.send(film.frame(attempt, action, q_values))
+            write(film.frame(attempt, action, q_values))
             attempt.step(action)
         last = film.frame(attempt, action, q_values)
         for _ in range(round(_LAST_FRAME_S * _FPS)):
-            video.send(last)
+            write(last)
     return attempt.lap()
 
 
@@ -109,9 +131,9 @@ def _verdict(attempt: Attempt) -> str:
 
 
 @contextmanager
-def _video_file(out: Path) -> Generator[Generator[None, npt.NDArray[np.uint8], None]]:
-    """Opens an mp4 that takes frames by ``send``."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _video_file(out: Path) -> Generator[Callable[[npt.NDArray[np.uint8]], None]]:
+    """Opens an mp4 and gives the function that writes a frame to it."""
+    check_video_file(out)
     try:
         video = imageio_ffmpeg.write_frames(
             str(out), (WIDTH, HEIGHT), fps=_FPS, codec="libx264", quality=6, macro_block_size=8
@@ -123,7 +145,24 @@ def _video_file(out: Path) -> Generator[Generator[None, npt.NDArray[np.uint8], N
             f"ffmpeg does not start here ({error}).",
             "pip install --force-reinstall imageio-ffmpeg",
         ) from error
+
+    def write(frame: npt.NDArray[np.uint8]) -> None:
+        try:
+            video.send(frame)
+        except OSError as error:  # ffmpeg is gone; its own words are many lines
+            raise MachineError(
+                f"The video {out} cannot be written.",
+                f"ffmpeg stopped: {_complaint(error)}",
+                "see that its folder can be written and its disk is not full (df -h)",
+            ) from error
+
     try:
-        yield video
+        yield write
     finally:
         video.close()
+
+
+def _complaint(error: OSError) -> str:
+    """Returns the last line of ffmpeg's words that imageio quotes, or the system's own."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in reversed(lines) if line and line.isprintable()), repr(error))

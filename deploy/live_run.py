@@ -4,7 +4,7 @@ from typing import Any
 
 from common.errors import ConfigError
 from common.keys import Keys
-from deploy.redis_server import private_url
+from deploy.redis_server import check_foreign, private_url
 from deploy.run_folder import RunFolder
 from replay_server.connection import OUTAGES, call, check_server, connect
 from replay_server.hearts import read_all
@@ -47,6 +47,8 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
             "its Redis is started with it and stopped with it",
             f"apexmania status {folder.path}",
         )
+    if url is not None:
+        check_foreign(url)
     connection = connect(address, name="inspect")
     facts = check_server(connection, url=address)
     keys = Keys(folder.name)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="YAML file with the keys to change.")
@@ -21,5 +21,11 @@ Settings = Annotated[
 ]
 Json = Annotated[
     bool, Parameter(name="--json", help="Print JSON instead of text.", show_default=False)
+]
+Attempts = Annotated[
+    int, Parameter(help="Attempts, at least one.", validator=validators.Number(gte=1))
+]
+Seed = Annotated[
+    int, Parameter(help="Seed of the starts, not negative.", validator=validators.Number(gte=0))
 ]
 RunsDir = Annotated[Path, Parameter(name="--runs-dir", help="Folder that holds the runs.")]

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deploy.run_folder import RunFolder, read_jsonl
+from common.output_folder import make_output_folder
+from deploy.run_files import read_rows
+from deploy.run_folder import RunFolder
 
 Rows = list[dict[str, Any]]
 _WINDOW_EPISODES = 50
@@ -36,9 +38,13 @@ def draw_runs(folders: Sequence[RunFolder], *, out: Path) -> list[Path]:
     Args:
         folders: the runs, drawn in one picture each with a colour of its own.
         out: folder that takes the pictures.
+
+    Raises:
+        ConfigError: ``out`` cannot be a folder.
+        CorruptError: a run's rows are damaged.
     """
     runs = [_Rows(folder) for folder in folders]
-    out.mkdir(parents=True, exist_ok=True)
+    make_output_folder(out)
     pictures: tuple[tuple[str, str, Callable[[Axes, _Rows, str], None]], ...] = (
         ("q_values", "Q-values of the chosen actions", _draw_q),
         ("loss", "Quantile Huber loss", _draw_loss),
@@ -60,9 +66,9 @@ class _Rows:
 
     def __init__(self, folder: RunFolder) -> None:
         self.name = folder.name
-        self.metrics: Rows = list(read_jsonl(folder.metrics_file))
-        self.episodes: Rows = list(read_jsonl(folder.episodes_file))
-        self.evaluations: Rows = list(read_jsonl(folder.evaluations_file))
+        self.metrics: Rows = list(read_rows(folder.metrics_file))
+        self.episodes: Rows = list(read_rows(folder.episodes_file))
+        self.evaluations: Rows = list(read_rows(folder.evaluations_file))
         self.laps: Rows = [row for row in self.episodes if row.get("finish_ms") is not None]
 
     def has(self, picture: str) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from common.keys import Keys
-from deploy.run_folder import RunFolder, read_jsonl
+from deploy.run_files import read_rows as read_file
+from deploy.run_folder import RunFolder
 from deploy.run_progress import Row, RunProgress
 from replay_server.connection import connect
 from replay_server.episodes import Episode, read_episodes
@@ -32,7 +33,7 @@ class JsonlFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         _cut_torn_line(path)
-        newest = deque(read_jsonl(path), maxlen=1)
+        newest = deque(read_file(path), maxlen=1)
         self.last_id: bytes | None = str(newest[0][_ID]).encode() if newest else None
 
     def append(self, entries: Entries) -> list[Row]:

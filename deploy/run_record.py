@@ -9,7 +9,9 @@ from typing import Any
 
 from common.config import Config, critical_changes
 from common.contract import code_version
-from deploy.run_folder import RunFolder, read_json, write_json
+from common.errors import CorruptError
+from deploy.run_files import read_values
+from deploy.run_folder import RunFolder, write_json
 
 
 @dataclass(slots=True)
@@ -26,8 +28,20 @@ class RunRecord:
 
     @classmethod
     def open(cls, folder: RunFolder) -> "RunRecord":
-        """Reads the record of a run, empty for a new one."""
-        return cls(folder, read_json(folder.record_file))
+        """Reads the record of a run, empty for a new one.
+
+        Raises:
+            CorruptError: the file is damaged.
+        """
+        values = read_values(folder.record_file)
+        starts = values.get("starts", [])
+        if not (isinstance(starts, list) and all(isinstance(start, dict) for start in starts)):
+            raise CorruptError(
+                f"{folder.record_file} is damaged.",
+                "its starts are no list of objects",
+                "restore it from a copy, or delete it",
+            )
+        return cls(folder, values)
 
     @property
     def wall_s(self) -> float:

@@ -4,7 +4,8 @@ from itertools import groupby
 from typing import Any
 
 from common.config import Config, critical_changes
-from deploy.run_folder import RunFolder, read_jsonl
+from deploy.run_files import read_rows
+from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress
 
 
@@ -42,7 +43,7 @@ def summarise(
         "best_lap_s": in_seconds(progress.best_lap_ms),
         "best_lap_episode": progress.best_lap_episode,
         "greedy_evaluation": greedy_figures(progress.best_evaluation),
-        "updates_per_s": updates_per_s(list(read_jsonl(folder.metrics_file))),
+        "updates_per_s": updates_per_s(list(read_rows(folder.metrics_file))),
         "staleness_mean": progress.staleness_mean,
         "staleness_max": progress.staleness_max,
         "replay": replay,

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from deploy.console import lap as lap_text
-from deploy.options import Json
+from deploy.options import Attempts, Json, Seed
 
 Checkpoint = Annotated[Path, Parameter(help="Checkpoint, or a run whose best one is taken.")]
 
@@ -18,15 +18,18 @@ def evaluate(
     *,
     game: Annotated[str | None, Parameter(help="Another game to drive.")] = None,
     track: Annotated[str | None, Parameter(help="Another track to drive.")] = None,
-    episodes: Annotated[int, Parameter(help="Attempts.")] = 20,
-    seed: Annotated[int, Parameter(help="Seed of the starts.")] = 0,
+    episodes: Attempts = 20,
+    seed: Seed = 0,
     video: Annotated[Path | None, Parameter(help="Also film the best lap as this mp4.")] = None,
     json_output: Json = False,
 ) -> None:
     """Prints finish rate and lap times."""
-    from deploy.greedy_laps import open_driver  # noqa: PLC0415 - torch only when it drives
+    from actors.video import check_video_file  # noqa: PLC0415 - torch only when it drives
+    from deploy.greedy_laps import open_driver  # noqa: PLC0415 - torch same
 
     driver = open_driver(checkpoint, game=game, track=track)
+    if video is not None:
+        check_video_file(video)
     report = driver.evaluate(episodes=episodes, seed=seed)
     if video is not None:
         driver.record(video, lap=report.best_lap)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from deploy.commands.evaluate import Checkpoint
 from deploy.console import lap as lap_text
+from deploy.options import Attempts, Seed
 
 
 def record(
@@ -17,13 +18,15 @@ def record(
     out: Annotated[Path, Parameter(help="The mp4 to write.")] = Path("lap.mp4"),
     game: Annotated[str | None, Parameter(help="Another game to drive.")] = None,
     track: Annotated[str | None, Parameter(help="Another track to drive.")] = None,
-    attempts: Annotated[int, Parameter(help="Laps to choose the best from.")] = 1,
-    seed: Annotated[int, Parameter(help="Seed of the starts.")] = 0,
+    attempts: Attempts = 1,
+    seed: Seed = 0,
 ) -> None:
     """Prints the file that it wrote."""
-    from deploy.greedy_laps import open_driver  # noqa: PLC0415 - torch only when it drives
+    from actors.video import check_video_file  # noqa: PLC0415 - torch only when it drives
+    from deploy.greedy_laps import open_driver  # noqa: PLC0415 - torch same
 
     driver = open_driver(checkpoint, game=game, track=track)
+    check_video_file(out)
     lap = driver.evaluate(episodes=attempts, seed=seed).best_lap
     driver.record(out, lap=lap)
     outcome = f"finished in {lap_text(lap.lap_time_ms)}" if lap.finished else f"ended: {lap.reason}"

@@ -8,14 +8,16 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from common.errors import CorruptError
 from deploy import config_file
 from deploy.console import number
 from deploy.options import Json, RunsDir
-from deploy.run_folder import DEFAULT_RUNS, RunFolder, all_runs, open_run, read_json
-from deploy.run_progress import RunProgress
+from deploy.run_files import read_progress, read_values
+from deploy.run_folder import DEFAULT_RUNS, RunFolder, all_runs, open_run
 from deploy.run_record import RunRecord
 from deploy.summary import in_seconds
 
+_FIGURES = ("env_steps", "episodes", "finishes", "best_lap_s")
 _RESULTS = (
     "env_steps",
     "learner_steps",
@@ -81,9 +83,12 @@ def compare(
 
 
 def _row(folder: RunFolder) -> dict[str, Any]:
-    starts = RunRecord.open(folder).values.get("starts", [{}])
-    state = "running" if folder.in_use() else str(starts[-1].get("end_reason", "killed"))
-    progress = RunProgress.of(folder)
+    try:
+        starts = RunRecord.open(folder).values.get("starts") or [{}]
+        state = "running" if folder.in_use() else str(starts[-1].get("end_reason", "killed"))
+        progress = read_progress(folder)
+    except CorruptError as error:
+        return {"run": folder.name, "state": f"damaged: {error.what}"} | dict.fromkeys(_FIGURES)
     return {
         "run": folder.name,
         "state": state,
@@ -95,7 +100,7 @@ def _row(folder: RunFolder) -> dict[str, Any]:
 
 
 def _results(folder: RunFolder) -> dict[str, Any]:
-    summary = read_json(folder.summary_file)
+    summary = read_values(folder.summary_file)
     greedy = summary.get("greedy_evaluation") or {}
     return {
         **{name: summary.get(name) for name in _RESULTS},

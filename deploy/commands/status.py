@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from deploy.console import actor_hearts, evaluation_text, lap, number
 from deploy.options import Json
-from deploy.run_folder import open_run, read_json
-from deploy.run_progress import RunProgress
+from deploy.run_files import read_progress, read_values
+from deploy.run_folder import open_run
 from deploy.run_record import RunRecord
 
 Run = Annotated[Path, Parameter(help="Run folder.")]
@@ -19,7 +19,7 @@ def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> N
     """Prints the state of one run."""
     folder = open_run(run)
     record = RunRecord.open(folder)
-    progress = RunProgress.of(folder)
+    progress = read_progress(folder)
     running = folder.in_use()
     if running:
         from deploy.live_run import read_hearts  # noqa: PLC0415 - Redis only where one runs
@@ -41,7 +41,7 @@ def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> N
                 name: {key: value for key, value in heart.items() if not isinstance(value, bytes)}
                 for name, heart in progress.hearts.items()
             },
-            "summary": read_json(folder.summary_file),
+            "summary": read_values(folder.summary_file),
         }
         print(json.dumps(values, indent=2))
         return

@@ -1,5 +1,6 @@
 """A filmed lap is an mp4 of the right length whose frames show something."""
 
+import gc
 import re
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from actors.overlay import HEIGHT, WIDTH, action_label, clock
 from actors.policy import Policy
 from actors.video import record_lap
 from common.config import Config, GameConfig, NetworkConfig
+from common.errors import MachineError
 from common.network import network_for
 
 
@@ -79,3 +81,17 @@ def test_every_proven_action_has_a_name_of_its_own() -> None:
     labels = [action_label(row) for row in GameConfig().actions]
     assert labels[:3] == ["coast", "gas", "gas + left"]
     assert len(set(labels)) == 11
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio leaves its pipe open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the same
+def test_a_video_that_ffmpeg_cannot_write_is_an_error_of_three_lines() -> None:
+    game = GameConfig(name="tests.support.tiny_games:featureless", max_episode_steps=50)
+    text = ""
+    try:
+        film(game, Path("/proc/self/lap.mp4"), render=False)
+    except MachineError as error:
+        text = str(error)
+    assert "cannot be written" in text
+    assert text.count("\n") == 2
+    gc.collect()  # here, where the pipe that imageio leaves open is expected
