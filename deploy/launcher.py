@@ -14,6 +14,7 @@ from actors.games import game_spec, make_game
 from actors.ray_actor import DrivingActor, EvaluatorActor
 from common.config import Config
 from common.contract import Contract, make_contract
+from common.errors import MachineError
 from common.keys import Keys
 from deploy.console import RunConsole
 from deploy.end_conditions import EndConditions
@@ -206,14 +207,26 @@ class Launcher:
             fleet.add(EVALUATOR, EvaluatorActor, contract, **common, run_dir=run_dir)
 
     def _end(self, fleet: Fleet, watch: Watch, control: Control) -> None:
-        """Drains the fleet: the learner writes its checkpoint first, then everybody stops."""
+        """Drains the fleet: the learner writes its checkpoint first, then everybody stops.
+
+        Raises:
+            MachineError: the learner did not come to its end in time.
+        """
         self._console.say(f"Ending ({self.outcome.reason}): the learner writes a checkpoint ...")
         self._set(control, "draining")
-        if watch.wait_for([LEARNER], limit_s=_DRAIN_LIMIT_S):
+        drained = watch.wait_for([LEARNER], limit_s=_DRAIN_LIMIT_S)
+        if drained:
             self.outcome.learner_steps = fleet.result(LEARNER).learner_steps
         self.outcome.replay = watch.replay_figures()
         self._set(control, "stopped")
         watch.wait_for(fleet.names, limit_s=_STOP_LIMIT_S)
+        if not drained:
+            raise MachineError(
+                f"The learner wrote no last checkpoint within {_DRAIN_LIMIT_S:.0f} s.",
+                f"the run was ending ({self.outcome.reason}); its disk may be slow or full, or the "
+                "learner waits for a Redis that is away",
+                f"df -h {self._folder.path}, then: apexmania train --resume {self._folder.path}",
+            )
 
     def _learner_gpus(self) -> int:
         """A GPU for the learner where Ray sees one and the configuration does not forbid it."""
