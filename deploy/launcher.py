@@ -27,12 +27,14 @@ from deploy.redis_server import PrivateRedis, check_foreign
 from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress
 from deploy.watch import INTERRUPTED, Watch
+from learner.checkpoint_folder import CheckpointFolder
 from learner.ray_actor import LearnerActor
 from replay_server.connection import OUTAGES, check_server, connect
 from replay_server.contract_store import put_contract
 from replay_server.control import Control, State
 from replay_server.ray_actor import ReplayServiceActor
 from replay_server.retention import trim_at_rest
+from replay_server.snapshot import seed_snapshot
 
 _log = structlog.get_logger()
 
@@ -133,6 +135,8 @@ class Launcher:
             if self._resume:
                 self._make_room(connection, url)
             put_contract(connection, self._keys, self._contract)
+            if self._resume:
+                self._seed_replay(connection)
             control = Control(connection, self._keys)
             control.set("running")
             fleet = Fleet()
@@ -180,6 +184,14 @@ class Launcher:
         """Trims what a run that stopped on a full Redis left behind; refuses if it is full even so."""
         trim_at_rest(connection, self._keys, capacity=self._config.replay.capacity)
         check_server(connection, url=url)
+
+    def _seed_replay(self, connection: redis.Redis) -> None:
+        """Lets counters go on in a Redis that knows nothing of the run, before any actor can write."""
+        found = CheckpointFolder(self._folder.path, self._config.checkpoint).newest_good()
+        if found is None or not found.checkpoint.replay_service:
+            return
+        if seed_snapshot(connection, self._keys, found.checkpoint.replay_service):
+            _log.warning("replay_log_lost", going_on_from=found.checkpoint.progress.env_steps)
 
     def _ray(self) -> contextlib.AbstractContextManager[None]:
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))

@@ -162,6 +162,7 @@ class ReplayService:
                 generator=dict(self._generator.bit_generator.state),
                 alpha=self._alpha,
                 needed_from=self._needed_from or 0,
+                episodes=self._last_episode,
             )
         return encode_state(state)
 
@@ -169,7 +170,7 @@ class ReplayService:
         """Becomes what ``state`` described: the same requests then give the same batches.
 
         Raises:
-            CorruptError: the state is damaged; nothing has changed.
+            CorruptError: the state is damaged, or of a later time than the log; nothing has changed.
         """
         state = decode_state(blob)
         if state.alpha != self._alpha or len(state.values) > self._replay.capacity:
@@ -178,6 +179,9 @@ class ReplayService:
         with self._lock:
             if len(self._index) == 0:
                 self._index.next_id = max(self._index.next_id, state.next_id)
+                self._last_episode = max(self._last_episode, state.episodes)
+            elif self._index.next_id < state.low:
+                raise _ahead_of_log(state.low, self._index.next_id)
             known = max(0, self._index.next_id - state.low)
             self._priorities.restore(
                 low=state.low,
@@ -395,6 +399,15 @@ class ReplayService:
             return False
         self._due[task] = now + period_s
         return True
+
+
+def _ahead_of_log(low: int, next_id: int) -> CorruptError:
+    return CorruptError(
+        "The replay's state does not belong to this log.",
+        f"its oldest transition is {low} and the log ends at {next_id}: another Redis, or one that "
+        "began anew while actors were writing",
+        "stop the run and resume it with the Redis that it had, or with an empty one",
+    )
 
 
 _COUNTERS = (

@@ -30,6 +30,7 @@ class ReplayState:
         generator: state of the service's own random numbers.
         alpha: exponent that the values were made with; 0 when sampling uniformly.
         needed_from: oldest id that the learner's checkpoints need, as of its last request.
+        episodes: number of the newest episode.
     """
 
     low: int
@@ -41,6 +42,7 @@ class ReplayState:
     generator: dict[str, object]
     alpha: float
     needed_from: int = 0
+    episodes: int = 0
 
 
 def encode_state(state: ReplayState) -> bytes:
@@ -77,8 +79,9 @@ def decode_state(blob: bytes) -> ReplayState:
 def seed_snapshot(connection: redis.Redis, keys: Keys, blob: bytes) -> bool:
     """Gives a Redis that knows nothing of a run the state from its checkpoint.
 
-    Done before any process starts, it lets ids and the env-step counter go on where they were; a Redis
-    that has a snapshot of its own keeps it.
+    Done before the replay service starts, it lets ids, episodes and the env-step counter go on where
+    they were: the launcher does it whenever a run is resumed. A Redis that has a snapshot of its own
+    keeps it.
 
     Returns:
         Whether it was needed.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,20 @@ def test_a_run_from_nothing_to_its_results_and_on_by_resuming(tmp_path: Path) ->
         assert numbers == list(range(1, len(numbers) + 1))
         steps = [row["learner_steps"] for row in read_jsonl(folder.metrics_file)]
         assert steps == sorted(set(steps))
+
+    shutil.rmtree(folder.redis / "appendonlydir")
+    _resume_without_a_log(tmp_path, learner_steps=after["learner_steps"])
+
+
+def _resume_without_a_log(tmp_path: Path, *, learner_steps: int) -> None:
+    with Run(tmp_path, "first", "--resume", "first", "--max-env-steps", "4000") as run:
+        code, summary = run.end()
+        assert code == 0, run.errors()
+        assert summary["learner_steps"] > learner_steps
+        rows = list(read_jsonl(run.folder.episodes_file))
+        assert [row["n"] for row in rows] == list(range(1, len(rows) + 1)), "episodes go on"
+        env_steps = [row["env_steps"] for row in rows]
+        assert env_steps == sorted(env_steps), "the env-step counter goes on without the log"
 
 
 def test_ctrl_c_once_drains_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ def test_ids_go_on_where_the_log_was_lost_but_not_the_checkpoint(
     ingest_all(fresh)
     entries = read_everything(connection, fresh_keys)
     assert entries[0].first_id == 100
+    assert [row.n for row in read_episodes(connection, fresh_keys, after=0, count=9)] == [2]
     assert fresh.sample(request(low=100, high=200)).status == "ok"
 
 
@@ -276,6 +277,27 @@ def test_a_restarted_service_counts_what_was_sampled_after_its_snapshot(
     second = make_service(connection, keys)
     counted = second.sample(request(high=600, learner_steps=100)).limiter.sampled
     assert 101 * 32 <= counted <= 103 * 32
+
+
+def test_a_state_of_a_later_log_is_refused(
+    connection: redis.Redis, redis_url: str, keys: Keys
+) -> None:
+    writer = make_writer(redis_url, keys)
+    write(writer, range(30))
+    writer.close()
+    service = make_service(connection, keys)
+    ingest_all(service)
+    service.sample(request(low=500, high=600))
+    state = service.state()
+    other_keys = Keys(keys.run + "-other")
+    writer = make_writer(redis_url, other_keys)
+    write(writer, range(5))
+    writer.close()
+    other = make_service(connection, other_keys)
+    ingest_all(other)
+    with pytest.raises(CorruptError, match="does not belong to this log"):
+        other.restore(state)
+    assert other.sample(request(high=100)).status == "ok"
 
 
 def test_only_the_thread_that_ingests_writes_the_index(
