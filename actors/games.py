@@ -16,6 +16,7 @@ from actors.finish_bonus import FinishBonus
 from actors.first_seed import FirstSeed
 from actors.game_contract import CheckedGame, Game, check_spaces
 from actors.reward_clip import RewardClip
+from actors.reward_scale import RewardScale
 from common.config import GameConfig
 from common.errors import ConfigError
 from common.game_spec import GameSpec, action_history_features
@@ -62,6 +63,8 @@ def make_game(
         game = _make_sim(config, start_jitter=start_jitter, render=render)
     else:
         game = _make_plugin(config, render=render)
+    if config.reward_scale != 1.0:
+        game = RewardScale(game, config.reward_scale)
     if config.reward_clip > 0.0:
         game = RewardClip(game, config.reward_clip)
     if config.finish_bonus > 0.0:
@@ -201,7 +204,8 @@ def _load_factory(name: str) -> Callable[..., Game]:
         raise ConfigError(
             f"The module {module_name} of the game {name} does not import.",
             f"{type(error).__name__}: {error}",
-            f"See that this works where you start apexmania: python -c 'import {module_name}'",
+            f"for a module in this folder: PYTHONPATH=. apexmania ...; it has to pass "
+            f"PYTHONPATH=. python -c 'import {module_name}'",
         ) from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):

@@ -61,6 +61,8 @@ class GameConfig(Section):
     """Time limit of an episode (env steps); reaching it truncates."""
     finish_bonus: NonNegativeFloat = 0.0
     """Reward added once at the finish line (reward units); the proven run had none."""
+    reward_scale: PositiveFloat = 1.0
+    """Factor of every reward of the game (1), applied before reward_clip; 1 leaves them alone."""
     reward_clip: NonNegativeFloat = 0.0
     """Rewards are clipped to plus and minus this (reward units); 0 leaves them alone."""
     start_jitter: Fraction = 0.0

@@ -95,7 +95,10 @@ def test_games_of_other_versions_say_so(name: str) -> None:
     [
         ("mario", "There is no game 'mario'"),
         ("module:", "There is no game"),
-        ("no_such_module:make", "no_such_module of the game .* does not import"),
+        (
+            "no_such_module:make",
+            r"no_such_module of the game .* does not import(.|\n)*PYTHONPATH=\. apexmania",
+        ),
         (f"{TINY}:nothing_here", "has no factory nothing_here(.|\n)*corridor"),
         (f"{TINY}:raises", "failed with OSError: no such device"),
         (f"{TINY}:returns_nothing", "returned a NoneType"),
@@ -152,6 +155,20 @@ def test_rewards_are_clipped_before_the_finish_bonus() -> None:
     env.reset()
     rewards = [env.step(1)[1] for _ in range(2)]
     assert rewards == [0.5, 10.5]
+
+
+def first_reward(**changes: float) -> float:
+    env = make_game(config("corridor", **changes), training=True, seed=0)
+    env.reset()
+    return float(env.step(1)[1])
+
+
+def test_rewards_are_scaled_before_they_are_clipped() -> None:
+    plain = first_reward()
+    assert plain > 0.1
+    assert first_reward(reward_scale=0.25) == pytest.approx(0.25 * plain)
+    assert first_reward(reward_scale=100.0, reward_clip=0.5) == 0.5
+    assert first_reward(reward_scale=1e-3, reward_clip=0.5) == pytest.approx(1e-3 * plain)
 
 
 def test_past_actions_of_a_plugin_are_one_hot() -> None:

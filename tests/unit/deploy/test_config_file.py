@@ -48,6 +48,7 @@ PROVEN: dict[str, object] = {
     "game.action_history": 0,
     "game.finish_bonus": 0.0,
     "game.reward_clip": 0.0,
+    "game.reward_scale": 1.0,
     "checkpoint.every_episodes": 10,
     "checkpoint.keep_last": 3,
     "run.max_env_steps": 10_000_000,
@@ -66,6 +67,12 @@ def test_the_eleven_actions_are_the_proven_ones() -> None:
         (0, 0, 0), (1, 0, 0), (1, 0, -1), (1, 0, 1), (0, 0, -1), (0, 0, 1),
         (0, 0, -0.3), (0, 0, 0.3), (0, 1, 0), (1, 1, -1), (1, 1, 1),
     )  # fmt: skip
+
+
+def test_the_order_of_scale_and_clip_is_explained() -> None:
+    (entry,) = config_file.explain("game.reward_scale")
+    assert entry.default == 1.0
+    assert "before reward_clip" in entry.help
 
 
 def test_every_key_has_a_line_of_help() -> None:
@@ -172,3 +179,17 @@ def test_explain_finds_keys_and_sections_and_suggests() -> None:
     assert len(config_file.explain("learner.target")) == 3
     with pytest.raises(ConfigError, match=r"replay\.alpha"):
         config_file.explain("replay.alfa")
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"), [("1: 2\n", "apexmania config show"), ("- a\n- b\n", "learner: {batch_size")]
+)
+def test_a_file_of_the_wrong_shape_gets_a_fix_on_one_line(
+    tmp_path: Path, text: str, fix: str
+) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        config_file.load_config(file=file)
+    assert fix in caught.value.fix
+    assert str(caught.value).count("\n") == 2
