@@ -159,7 +159,7 @@ def run_actor(
         stack.callback(heart.close)
         heart.start()
         _log.info("actor_drives", actor=place.name, game=config.game.name, track=config.game.track)
-        driver.run()
+        driver.run(watch=heart.raise_failure)
         flushed = writer.flush(_FLUSH_S)
         report = DriveReport(
             driver.env_steps, driver.episodes, link.faults, flushed, writer.counters()

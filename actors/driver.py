@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -21,6 +22,10 @@ _log = structlog.get_logger()
 _WAIT_S = 0.1
 _LATE = 1.5
 FAULT, DRAINED = "fault", "drained"
+
+
+def _watch_nothing() -> None:
+    """Stands in before ``run``."""
 
 
 class SegmentSink(Protocol):
@@ -83,6 +88,7 @@ class Driver:
         self._index = index
         self._count = count
         self._stop = stop
+        self._watch: Callable[[], None] = _watch_nothing
         self.epsilon = 1.0
         self.env_steps = 0
         self.episodes = 0
@@ -97,8 +103,13 @@ class Driver:
         """Learner step of the weights that drive; -1 before the first."""
         return self._policy.param_version
 
-    def run(self) -> None:
-        """Drives until the run or the caller ends it."""
+    def run(self, *, watch: Callable[[], None]) -> None:
+        """Drives until the run or the caller ends it.
+
+        Args:
+            watch: raises what ended another thread of this actor; called at each env step.
+        """
+        self._watch = watch
         while not self._ends():
             self._episode()
 
@@ -145,11 +156,12 @@ class Driver:
         """Returns whether the loop is over; raises what ended a background thread or this actor."""
         self._weights.raise_failure()
         self._fleet.raise_failure()
+        self._watch()
         if self._sink.fenced:
             raise MismatchError(
                 "Another process has taken over this actor's name.",
                 "It started later and writes to the same streams, so this one must stop.",
-                "Give each game PC a name of its own: apexmania actor --name NAME",
+                "stop this process; apexmania status shows which actors are alive",
             )
         return self._stop.is_set() or self._fleet.ends
 

@@ -99,6 +99,7 @@ class Evaluator:
             next_s = time.monotonic() + self._config.evaluation.every_s
             while not self._stop.wait(_POLL_S):
                 self._weights.raise_failure()
+                heart.raise_failure()
                 newest = self._weights.newest
                 fresh = newest is not None and newest.param_version != self._policy.param_version
                 if newest is not None and fresh and time.monotonic() >= next_s:

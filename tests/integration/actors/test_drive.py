@@ -10,6 +10,7 @@ from common.errors import MachineError, MismatchError
 from common.keys import Keys
 from common.network import network_for
 from common.weights import encode_weights
+from replay_server.connection import call
 from replay_server.control import Control
 from replay_server.rate_limiter import LimiterState, publish_limiter
 from replay_server.weights_store import WeightsStore
@@ -191,3 +192,14 @@ def test_the_heartbeat_tells_what_people_ask(
     assert len(bytes(heart["frame"])) == 64 * 64  # type: ignore[call-overload]
     assert heart["dropped_transitions"] == 0
     assert {"actor", "host", "pid", "seq", "epoch", "late_steps", "spooled_segments"} <= set(heart)
+
+
+def test_a_heartbeat_that_fails_ends_the_actor_with_its_error(
+    redis_url: str, connection: redis.Redis, keys: Keys
+) -> None:
+    call(connection, "ACL", "SETUSER", "heartless", "on", ">pw", "~*", "&*", "+@all", "-set")
+    config = config_of(length=10)
+    url = redis_url.replace("redis://", "redis://heartless:pw@")
+    with actor_thread(config, contract_of(config), url=url, keys=keys) as actor:
+        until(actor.done)
+    assert isinstance(actor.error, redis.exceptions.NoPermissionError)
