@@ -170,7 +170,7 @@ def _mapping(text: str, *, source: str) -> Tree:
         raise ConfigError(
             f"{source} holds a {type(values).__name__}, not a mapping of sections.",
             "a configuration is made of sections with keys",
-            "learner:\n         batch_size: 64",
+            "in the file, for instance: {learner: {batch_size: 64}}",
         )
     return values
 
@@ -249,7 +249,9 @@ def _problem(details: ErrorDetails, origins: Mapping[str, str]) -> tuple[str, st
     parent = ".".join(str(part) for part in details["loc"] if isinstance(part, str))
     message = details["msg"].removeprefix("Value error, ")
     what = f"{key} = {details['input']!r}{origin}"
-    return what, f"{key}: {message}", f"apexmania config explain {_known(parent)}"
+    known = _known(parent)
+    fix = f"apexmania config explain {known}" if known else "apexmania config show"
+    return what, f"{key}: {message}", fix
 
 
 def _known(key: str) -> str:

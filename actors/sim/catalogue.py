@@ -125,8 +125,13 @@ def load_track(name: str) -> Track:
     raise ConfigError(
         what=f"there is no track {name!r}",
         why=f"{meant}known tracks: {', '.join(TRACK_NAMES)}, {GENERATED_PREFIX}<seed>",
-        fix=f"--set game.track={close[0] if close else 'first-lap'}",
+        fix=_track_fix(close[0] if close else "first-lap"),
     )
+
+
+def _track_fix(name: str) -> str:
+    """Returns what to type instead, for the commands that name a track."""
+    return f"train: --set game.track={name}; evaluate and record: --track {name}"
 
 
 def _generated(name: str) -> Track:
@@ -135,6 +140,6 @@ def _generated(name: str) -> Track:
         raise ConfigError(
             what=f"there is no track {name!r}",
             why="the seed of a generated track is a whole number from 0 up",
-            fix=f"--set game.track={GENERATED_PREFIX}7",
+            fix=_track_fix(f"{GENERATED_PREFIX}7"),
         )
     return build_track(name, generate_blocks(int(seed)), width_m=16.0)
