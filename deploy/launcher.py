@@ -25,6 +25,7 @@ from deploy.recorder import Recorder
 from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis, check_foreign
 from deploy.run_folder import RunFolder
+from deploy.run_name import name_taken
 from deploy.run_progress import RunProgress
 from deploy.watch import INTERRUPTED, Watch
 from learner.checkpoint_folder import CheckpointFolder
@@ -134,7 +135,7 @@ class Launcher:
             connection = connect(url, name="launcher")
             if self._resume:
                 self._make_room(connection, url)
-            put_contract(connection, self._keys, self._contract)
+            self._publish(connection)
             if self._resume:
                 self._seed_replay(connection)
             control = Control(connection, self._keys)
@@ -192,6 +193,11 @@ class Launcher:
             return
         if seed_snapshot(connection, self._keys, found.checkpoint.replay_service):
             _log.warning("replay_log_lost", going_on_from=found.checkpoint.progress.env_steps)
+
+    def _publish(self, connection: redis.Redis) -> None:
+        """Publishes the contract; a new run never takes the name of another one on this Redis."""
+        if not put_contract(connection, self._keys, self._contract, new_run=not self._resume):
+            raise name_taken(self._keys.run)
 
     def _ray(self) -> contextlib.AbstractContextManager[None]:
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))

@@ -15,6 +15,7 @@ from deploy.launch_logging import log_to
 from deploy.launcher import Launcher, open_contract
 from deploy.redis_server import check_foreign, redacted
 from deploy.run_folder import RunFolder, RunLock, point_latest
+from deploy.run_name import require_free_name
 from deploy.run_record import RunRecord
 from deploy.side_process import WandbProcess
 from deploy.train_plan import TrainPlan, TrainRequest, make_plan
@@ -39,6 +40,8 @@ def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
     require_possible(plan.config, contract.spec, private_redis=request.redis_url is None)
     if request.redis_url is not None:
         check_foreign(request.redis_url)
+        if plan.resumed is None and request.run_dir is not None:
+            require_free_name(request.redis_url, request.run_dir.resolve().name)
     folder = plan.open_folder()
     with RunLock(folder), Interrupts() as interrupts:
         point_latest(folder)

@@ -10,10 +10,23 @@ from common.keys import Keys
 from replay_server.connection import call
 
 
-def put_contract(connection: redis.Redis, keys: Keys, contract: Contract) -> None:
-    """Publishes the contract; processes that run under another one refuse by name."""
+def put_contract(
+    connection: redis.Redis, keys: Keys, contract: Contract, *, new_run: bool = False
+) -> bool:
+    """Publishes the contract; processes that run under another one refuse by name.
+
+    Args:
+        connection: Redis.
+        keys: the run's keys.
+        contract: of the run.
+        new_run: leaves a contract alone that is there already: the name is taken.
+
+    Returns:
+        Whether the contract was published.
+    """
     terms = {**contract.terms(), "config_json": contract.config_json}
-    connection.set(keys.contract, msgpack.packb({**terms, "fingerprint": contract.fingerprint}))
+    packed = msgpack.packb({**terms, "fingerprint": contract.fingerprint})
+    return bool(connection.set(keys.contract, packed, nx=new_run))
 
 
 def get_contract(connection: redis.Redis, keys: Keys) -> Contract | None:

@@ -10,13 +10,18 @@ import ray
 from rich.console import Console
 
 from common.config import Config
-from common.errors import MachineError
+from common.errors import ConfigError, MachineError
+from common.keys import Keys
 from deploy import launcher
 from deploy.console import PlainConsole
 from deploy.fleet import Fleet
 from deploy.interrupts import Interrupts
 from deploy.launcher import LEARNER, Launcher, open_contract
 from deploy.run_folder import RunFolder
+from deploy.train_plan import TrainRequest
+from deploy.training import run_training
+from replay_server.connection import connect
+from replay_server.contract_store import get_contract, put_contract
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -51,6 +56,30 @@ def _launcher(path: Path, url: str, behaviour: Callable[[], None], **run: Any) -
     )
     made.behaviour = behaviour
     return made
+
+
+def test_a_new_run_does_not_take_the_name_of_another_one(tmp_path: Path, redis_url: str) -> None:
+    run = _launcher(tmp_path, redis_url, lambda: None)
+    connection = connect(redis_url, name="test")
+    keys = Keys(run._folder.name)
+    other = open_contract(Config.model_validate({"seed": 5}))
+    assert put_contract(connection, keys, other, new_run=True)
+    with (
+        Interrupts() as interrupts,
+        pytest.raises(ConfigError, match=r"(?s)name 'run-\d+'.*--run-dir.*--resume"),
+    ):
+        run.run(interrupts)
+    assert get_contract(connection, keys) == other
+    assert connection.get(keys.control) is None
+
+
+def test_a_taken_name_is_found_before_a_folder_is_made(tmp_path: Path, redis_url: str) -> None:
+    path = tmp_path / f"run-{time.time_ns()}"
+    contract = open_contract(Config())
+    put_contract(connect(redis_url, name="test"), Keys(path.name), contract, new_run=True)
+    with pytest.raises(ConfigError, match="already holds a run with the name"):
+        run_training(TrainRequest(run_dir=path, redis_url=redis_url))
+    assert not path.exists()
 
 
 def test_a_learner_that_does_not_drain_is_no_success(

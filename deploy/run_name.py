@@ -1,0 +1,32 @@
+"""A run's name on a Redis that several runs share: one name, one run."""
+
+from common.errors import ConfigError
+from common.keys import Keys
+from replay_server.connection import call, connect
+
+
+def require_free_name(url: str, run: str) -> None:
+    """Refuses a name that a run on this Redis has already, before a folder is made for it.
+
+    Args:
+        url: the user's own Redis.
+        run: name of the new run.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    connection = connect(url, name="launcher")
+    taken = bool(call(connection, "EXISTS", Keys(run).contract))
+    connection.close()
+    if taken:
+        raise name_taken(run)
+
+
+def name_taken(run: str) -> ConfigError:
+    """Returns the error for a name that another run has."""
+    return ConfigError(
+        f"The Redis already holds a run with the name {run!r}.",
+        "the name of a run's folder is its name there, and two runs would mix their logs",
+        "choose another --run-dir; to go on with the old run: "
+        "apexmania train --resume ITS_FOLDER --redis URL",
+    )
