@@ -85,6 +85,12 @@ class PrivateRedis:
             if self._failure is not None:
                 self._thread.join()
                 raise self._failure
+            if not self._thread.is_alive():
+                raise MachineError(
+                    f"The thread that starts {self._program.path} ended.",
+                    "this is a bug in apexmania: it should have said why",
+                    f"read {self._log}; another server: --redis redis://:PASSWORD@HOST:PORT",
+                )
         check_server(connect(self.url, name="launcher"), url=self.url, may_be_full=True)
 
     def stop(self) -> None:
@@ -119,30 +125,46 @@ class PrivateRedis:
         """Runs in the thread that owns the server, because the kernel ties its life to this thread."""
         backoff_s = _BACKOFF_FIRST_S
         while not self._stopping.is_set():
-            self._process = child_process.start(
-                [self._program.path, self._folder / "redis.conf"],
-                log=self._log,
-                folder=self._folder,
-            )
             began = time.monotonic()
-            if self._wait_until_up():
-                self._up.set()
-                self._watch()
-            elif not self._up.is_set() and not self._stopping.is_set():
-                self._failure = self._start_failure()
+            failure = self._serve()
+            if failure is not None and not self._up.is_set():
+                self._failure = failure
                 break
             if self._stopping.is_set():
                 break
             backoff_s = (
                 _BACKOFF_FIRST_S if time.monotonic() - began > _BACKOFF_MOST_S else backoff_s
             )
-            _log.warning("redis_restarts", exit_code=self._process.poll(), wait_s=backoff_s)
-            child_process.stop(self._process, patience_s=0.0)
+            exit_code = None if self._process is None else self._process.poll()
+            why = None if failure is None else failure.why
+            _log.warning("redis_restarts", exit_code=exit_code, why=why, wait_s=backoff_s)
+            if self._process is not None:
+                child_process.stop(self._process, patience_s=0.0)
             self._stopping.wait(backoff_s)
             backoff_s = min(2 * backoff_s, _BACKOFF_MOST_S)
             self.restarts += 1
         if self._process is not None:
             child_process.stop(self._process, patience_s=_STOP_PATIENCE_S)
+
+    def _serve(self) -> MachineError | None:
+        """Runs the server until it is over; returns why it did not come up, None if it did."""
+        try:
+            self._process = child_process.start(
+                [self._program.path, self._folder / "redis.conf"],
+                log=self._log,
+                folder=self._folder,
+            )
+        except OSError as error:
+            return MachineError(
+                f"{self._program.path} could not be started.",
+                str(error),
+                f"free processes, memory and disk (df -h {self._folder}), then start again",
+            )
+        if not self._wait_until_up():
+            return None if self._stopping.is_set() else self._start_failure()
+        self._up.set()
+        self._watch()
+        return None
 
     def _wait_until_up(self) -> bool:
         """Waits until the server has loaded its data and answers."""

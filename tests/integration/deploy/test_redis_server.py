@@ -140,6 +140,40 @@ def test_a_program_that_does_not_start_says_why(tmp_path: Path) -> None:
         server.start()
 
 
+def test_a_log_that_cannot_be_opened_fails_the_start_instead_of_hanging(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    server = PrivateRedis(
+        redis_program.find_program(),
+        folder=tmp_path / "redis",
+        log=tmp_path / "log",
+        max_bytes=10**8,
+    )
+    with pytest.raises(MachineError, match=r"(?s)could not be started.*directory"):
+        server.start()
+
+
+def test_a_restart_that_the_system_refuses_is_tried_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    server = PrivateRedis(
+        redis_program.find_program(), folder=tmp_path / "redis", log=log, max_bytes=10**8
+    )
+    server.start()
+    try:
+        before = server.pid
+        assert before is not None
+        log.unlink()
+        log.mkdir()
+        os.kill(before, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while server.restarts < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        log.rmdir()
+        _within(10, before, server)
+    finally:
+        server.stop()
+
+
 def test_an_absent_server_is_unreachable() -> None:
     with pytest.raises(UnreachableError) as caught:
         check_foreign(f"redis://:secret@127.0.0.1:{free_port()}/0")
