@@ -16,6 +16,8 @@ from common.errors import ConfigError, CorruptError
 from deploy.config_file import load_config, to_yaml
 
 DEFAULT_RUNS = Path("runs")
+_LOCK_PATIENCE_S = 1.0
+_LOCK_RETRY_S = 0.05
 _WORDS = [
     "amber",
     "apex",
@@ -148,14 +150,20 @@ class RunFolder:
         return load_config(file=self.config_file)
 
     def in_use(self) -> bool:
-        """Tells whether a process runs in this folder now."""
-        if not self.lock_file.exists():
-            return False
+        """Tells whether a process runs in this folder now; writes nothing, so anybody may ask.
+
+        A lock file that we may not read says nothing, and counts as not in use.
+        """
         try:
-            with RunLock(self):
-                return False
-        except ConfigError:
-            return True
+            stream = self.lock_file.open("rb")
+        except (FileNotFoundError, PermissionError):
+            return False
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
 
 class RunLock:
@@ -166,14 +174,14 @@ class RunLock:
         self._stream: TextIO | None = None
 
     def __enter__(self) -> Self:
-        """Takes the lock.
+        """Takes the lock; a reader who looks whether it is held has it for a moment.
 
         Raises:
             ConfigError: another process holds it.
         """
         stream = self._folder.lock_file.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_patiently(stream)
         except BlockingIOError as error:
             stream.seek(0)
             holder = stream.read().strip()
@@ -193,6 +201,19 @@ class RunLock:
         """Lets go of the folder."""
         assert self._stream is not None
         self._stream.close()
+
+
+def _lock_patiently(stream: TextIO) -> None:
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCK_RETRY_S)
+        else:
+            return
 
 
 def create(*, runs: Path, preset: str | None, path: Path | None = None) -> RunFolder:

@@ -1,4 +1,6 @@
+import fcntl
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,32 @@ def test_a_run_in_use_is_refused_with_the_holder(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"(?s)in use.*kill -INT \d+"), RunLock(folder):
             pytest.fail("two processes hold one run")
     assert not folder.in_use()
+
+
+def test_to_ask_whether_a_run_is_in_use_changes_nothing(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with RunLock(folder):
+        pass
+    folder.lock_file.write_text("4711")
+    folder.lock_file.chmod(0o444)
+    before = folder.lock_file.stat()
+    assert not folder.in_use()
+    after = folder.lock_file.stat()
+    assert folder.lock_file.read_text() == "4711"
+    assert (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size)
+
+
+def test_readers_do_not_disturb_each_other_and_a_start_waits_for_one(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.lock_file.touch()
+    with folder.lock_file.open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        assert not folder.in_use()
+        release = threading.Timer(0.3, fcntl.flock, (reader, fcntl.LOCK_UN))
+        release.start()
+        with RunLock(folder):
+            assert folder.in_use()
+        release.join()
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
