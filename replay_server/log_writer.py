@@ -20,7 +20,7 @@ from replay_server.spool import Spool, Waiting
 
 LONGEST_APPEND_S = 0.05
 BUSY_BYTES = 32 * 1024 * 1024
-"""Beyond so much unsent memory ``append`` waits a moment for the sender."""
+"""Beyond so much unsent memory ``append`` waits a moment, and the sender goes over to its spool."""
 BATCH_SEGMENTS = 8
 CONFIRMED_WINDOW_S = 5.0
 CONFIRMED_WINDOW_BYTES = 64 * 1024 * 1024
@@ -121,6 +121,8 @@ class LogWriter:
 
     def append(self, segment: Segment) -> None:
         """Numbers a segment and queues it; returns at once, or after 50 ms when the sender lags.
+
+        A sender that lags behind for longer spools, whether Redis is away or merely slow.
 
         Args:
             segment: with epoch 0, seq 0 and any contract; the writer fills them in.
@@ -268,6 +270,10 @@ class LogWriter:
                 self._confirm(self._spool.remove_first())
             self._forget_confirmed()
             self._changed.notify_all()
+            lags = self._unsent_bytes() > BUSY_BYTES
+            lags = lags or self._spool.size_bytes > self._spool.max_bytes
+        if lags:
+            self._to_spool()
         return True
 
     def _first_waiting(self) -> Iterator[tuple[Waiting, EncodedSegment]]:
