@@ -1,6 +1,7 @@
 """The command line: names, help and exit codes. Commands are loaded only when they are typed."""
 
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from common.errors import ApexManiaError, ConfigError
 from deploy import command_help
+from deploy.redis_address import redacted_text
 
 INTERRUPTED = 130
 BUG = 1
@@ -39,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - the process's top: whatever is left is a bug of ours
         bug = ApexManiaError(
-            f"{type(error).__name__}: {error}",
+            redacted_text(f"{type(error).__name__}: {error}"),
             "this is a bug in apexmania, not a mistake of yours",
-            f"apexmania {' '.join(tokens)} --debug shows the traceback to report",
+            f"apexmania {redacted_text(shlex.join(tokens))} --debug shows the traceback to report",
         )
         return _failed(bug, exit_code=BUG, debug=debug)
 
@@ -88,7 +90,7 @@ def _usage_error(error: CycloptsError, tokens: list[str]) -> ConfigError:
     ]
     command = max(known, key=len, default="apexmania")
     return ConfigError(
-        " ".join(str(error).split()),
+        redacted_text(" ".join(str(error).split())),
         "the command line does not say what it should",
         f"{command} --help",
     )
@@ -96,6 +98,6 @@ def _usage_error(error: CycloptsError, tokens: list[str]) -> ConfigError:
 
 def _failed(error: ApexManiaError, *, exit_code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        sys.stderr.write(redacted_text(traceback.format_exc()))
     sys.stderr.write(f"error: {error}\n")
     return exit_code

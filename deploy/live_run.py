@@ -39,7 +39,7 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
         raise ConfigError(
             f"The run {folder.name} has no Redis of its own.",
             "it was started with --redis, whose password is stored nowhere",
-            f"apexmania replay inspect {folder.path} --redis redis://:PASSWORD@HOST:PORT",
+            f"APEXMANIA_REDIS_URL=redis://:PASSWORD@HOST:PORT/0 apexmania replay inspect {folder.path}",
         )
     if url is None and not folder.in_use():
         raise ConfigError(

@@ -13,6 +13,9 @@ from common.errors import CorruptError
 from deploy.run_files import read_values
 from deploy.run_folder import RunFolder, write_json
 
+PRIVATE = "private"
+"""What the record names where a run has a Redis of its own."""
+
 
 @dataclass(slots=True)
 class RunRecord:
@@ -56,7 +59,7 @@ class RunRecord:
     @property
     def redis(self) -> str:
         """``private``, or the address of the user's own Redis without its password."""
-        return str(self.values.get("redis", "private"))
+        return str(self.values.get("redis", PRIVATE))
 
     def begin(self, *, config: Config, preset: str, redis: str, command: list[str]) -> None:
         """Adds a start.

@@ -7,11 +7,10 @@ from common.config import Config
 from common.errors import ConfigError
 from deploy import config_file
 from deploy.run_folder import DEFAULT_RUNS, RunFolder, create, open_run
-from deploy.run_record import RunRecord
+from deploy.run_record import PRIVATE, RunRecord
 
 _PROVEN = "proven"
 _MAY_CHANGE = ("run.", "actors.count=")
-_PRIVATE = "private"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def _resume(request: TrainRequest, path: Path) -> TrainPlan:
             "a run goes on with its own configuration; only run.* and actors.count may change",
             f"apexmania train --resume {path} --set run.max_env_steps=20000000",
         )
-    foreign = record.redis != _PRIVATE
+    foreign = record.redis != PRIVATE
     if foreign != (request.redis_url is not None):
         raise ConfigError(
             f"The run {folder.name} was started with {record.redis} Redis.",

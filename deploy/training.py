@@ -13,7 +13,8 @@ from deploy.critical_notice import critical_notice
 from deploy.interrupts import Interrupts
 from deploy.launch_logging import log_to
 from deploy.launcher import Launcher, open_contract
-from deploy.redis_server import check_foreign, redacted
+from deploy.redis_address import redacted, redacted_text
+from deploy.redis_server import check_foreign
 from deploy.run_folder import RunFolder, RunLock, point_latest
 from deploy.run_name import require_free_name
 from deploy.run_record import RunRecord
@@ -52,7 +53,7 @@ def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
             config=plan.config,
             preset=plan.preset,
             redis="private" if request.redis_url is None else redacted(request.redis_url),
-            command=[redacted(word) for word in sys.argv],
+            command=[redacted_text(word) for word in sys.argv],
         )
         console = open_console(title=folder.name)
         _greet(console, plan, folder)

@@ -25,12 +25,16 @@ def train(
     max_env_steps: Annotated[int | None, Parameter(help="End after so many env steps.")] = None,
     max_minutes: Annotated[float | None, Parameter(help="End after so many minutes.")] = None,
     redis: Annotated[
-        str | None, Parameter(help="Your own Redis >= 7, as redis://:PASSWORD@HOST:PORT/0.")
+        str | None,
+        Parameter(
+            help="Your own Redis >= 7, as redis://:PASSWORD@HOST:PORT/0; better in APEXMANIA_REDIS_URL."
+        ),
     ] = None,
     json_output: Json = False,
 ) -> int:
     """Prints the run's folder, or its summary as JSON."""
-    from deploy.train_plan import TrainRequest  # noqa: PLC0415 - Ray and torch only when it trains
+    from deploy.redis_address import given_address  # noqa: PLC0415 - Ray only when it trains
+    from deploy.train_plan import TrainRequest  # noqa: PLC0415 - same
     from deploy.training import run_training  # noqa: PLC0415 - same
 
     short = {
@@ -48,7 +52,7 @@ def train(
         ],
         run_dir=run_dir,
         resume=resume,
-        redis_url=redis,
+        redis_url=given_address(redis, resume=resume),
     )
     summary, interrupted = run_training(request)
     print(json.dumps(summary, indent=2) if json_output else summary["run"])
