@@ -9,6 +9,7 @@ am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} writte
 am:{run}:episodes        stream   <episode number>-1 {...}                written by the service
 am:{run}:quarantine      stream   what failed a check, with the reason; capped
 am:{run}:priorities      string   snapshot of the sum tree's leaves
+am:{run}:owner           string   token of the service that may extend the index
 am:{run}:service         string   msgpack: host, port, secret of the sampling socket
 am:{run}:limiter         string   msgpack: limiter state for actors that may wait
 am:{run}:weights         string   header + safetensors

@@ -20,8 +20,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from common.errors import CorruptError, MismatchError
+from common.weights_prefix import VERSION
 
-_PREFIX = struct.Struct(">qI")
+_PREFIX = struct.Struct(f"{VERSION.format}I")
 _CHECKSUM = struct.Struct(">I")
 _MAX_HEADER_BYTES = 65_536
 

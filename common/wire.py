@@ -134,6 +134,7 @@ def decode_segment(meta: bytes, frames: bytes, spec: GameSpec) -> Segment:
     Raises:
         CorruptError: the bytes are not a segment of this game, with what is wrong with them.
     """
+    _require(len(frames) <= MAX_FRAME_FIELD_BYTES, f"{len(frames)} bytes of frames")
     decoded, frames_crc = _decode(meta)
     check_spec(decoded, spec)
     count = decoded.steps + spec.history

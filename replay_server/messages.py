@@ -59,14 +59,12 @@ class SampleReply:
         status: ok; throttled by the limiter; starved of transitions. Wait a little, then ask again.
         ids: int64[batches, batch].
         weights: float32[batches, batch], importance weights over each batch's maximum.
-        probabilities: float32[batches, batch].
         limiter: what the limiter allows after this reply.
     """
 
     status: str
     ids: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
-    probabilities: npt.NDArray[np.float32]
     limiter: LimiterState
 
 
@@ -133,7 +131,6 @@ def encode_reply(reply: SampleReply) -> tuple[object, ...]:
         reply.ids.shape,
         reply.ids.tobytes(),
         reply.weights.tobytes(),
-        reply.probabilities.tobytes(),
         limiter.inserted,
         limiter.sampled,
         limiter.samples_per_insert,
@@ -152,12 +149,11 @@ def decode_reply(fields: object) -> SampleReply:
     if not isinstance(fields, list):
         raise _corrupt("it is no list")
     try:
-        status, shape, ids, weights, probabilities, *limiter = fields
+        status, shape, ids, weights, *limiter = fields
         return SampleReply(
             status=_STATUSES[status],
             ids=np.frombuffer(ids, "<i8").reshape(shape),
             weights=np.frombuffer(weights, "<f4").reshape(shape),
-            probabilities=np.frombuffer(probabilities, "<f4").reshape(shape),
             limiter=LimiterState(*limiter),
         )
     except (ValueError, TypeError, IndexError) as error:

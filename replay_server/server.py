@@ -31,8 +31,8 @@ HELLO_TIMEOUT_S = 5.0
 SEND_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
 POLL_BLOCK_MS = 500
-SHORTEST_PUBLICATION_S = 0.02
-LONGEST_PUBLICATION_S = 0.02
+TICK_PERIOD_S = 0.02
+"""How old the published limiter may be, without which actors that wait do not go on."""
 OUTAGE_PAUSE_S = 0.2
 _log = structlog.get_logger()
 
@@ -103,7 +103,6 @@ class ReplayServer:
     def stop(self) -> None:
         """Ends ``serve`` soon; may be called from any thread."""
         self._stop.set()
-        self._service.limiter_changed.set()
         for framed in list(self._connections):
             framed.close()
 
@@ -118,10 +117,8 @@ class ReplayServer:
         self._published = True
 
     def _keep_house(self) -> None:
-        while not self._stop.is_set():
-            self._service.limiter_changed.wait(LONGEST_PUBLICATION_S)
+        while not self._stop.wait(TICK_PERIOD_S):
             self._guarded(self._service.tick)
-            self._stop.wait(SHORTEST_PUBLICATION_S)
 
     def _guarded(self, step: Callable[[], object]) -> None:
         try:
@@ -137,10 +134,10 @@ class ReplayServer:
         self.stop()
 
     def _top(self, loop: Callable[[], None]) -> None:
-        """Runs a thread's loop; whatever ends it ends the service too, so that it is restarted."""
+        """Runs a thread's loop; whatever ends it ends ``serve``, which raises it."""
         try:
             loop()
-        except Exception as error:  # noqa: BLE001 - the top of a thread; serve raises it
+        except Exception as error:  # noqa: BLE001 - the top of a thread
             self._fail(error)
 
     def _accept(self) -> None:

@@ -22,15 +22,13 @@ from replay_server.connection import call
 from replay_server.episodes import Episode, make_episode
 from replay_server.index import IndexEntry
 from replay_server.index_store import IndexStore
-from replay_server.log_follower import LogFollower, NewSegment
 from replay_server.messages import SampleReply, SampleRequest
 from replay_server.priorities import Priorities, importance_weights
 from replay_server.rate_limiter import LimiterState, make_limiter, publish_limiter
 from replay_server.retention import trim, trim_floor
+from replay_server.segment_follower import NewSegment, SegmentFollower
 from replay_server.snapshot import ReplayState, decode_state, encode_state
 
-LIMITER_PERIOD_S = 0.02
-"""Actors drive only so far as the published state allows, so it must be fresh."""
 UPKEEP_PERIOD_S = 1.0
 SAMPLED_AHEAD = 2
 """Batches that a learner asks for before it has trained on the ones before."""
@@ -75,7 +73,7 @@ class ReplayService:
         self._priorities = Priorities(replay.capacity, alpha=self._alpha)
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._lock = threading.Lock()
-        self._follower = LogFollower(connection, keys, contract)
+        self._follower = SegmentFollower(connection, keys, contract)
         self._store = IndexStore(connection, keys)
         self._store.claim()
         self._index = self._store.load()
@@ -90,9 +88,8 @@ class ReplayService:
         self._learner_low: int | None = None
         self._needed_from: int | None = None
         self._published: LimiterState | None = None
-        self._due = {"limiter": 0.0, "upkeep": 0.0, "snapshot": 0.0}
+        self._due = {"upkeep": 0.0, "snapshot": 0.0}
         self._counts = dict.fromkeys(_COUNTERS, 0)
-        self.limiter_changed = threading.Event()
         self._load_snapshot()
 
     def ingest(self, block_ms: int = 0) -> int:
@@ -134,7 +131,7 @@ class ReplayService:
             if status != "ok":
                 self._counts[status] += 1
                 state = self._limiter_state()
-                return SampleReply(status, _NO_IDS, _NO_WEIGHTS, _NO_WEIGHTS, state)
+                return SampleReply(status, _NO_IDS, _NO_WEIGHTS, state)
             generator = self._generator
             if request.seed is not None:
                 generator = np.random.Generator(np.random.PCG64(request.seed))
@@ -147,7 +144,7 @@ class ReplayService:
         ids = np.stack([batch for batch, _ in drawn])
         probabilities = np.stack([batch for _, batch in drawn])
         weights = importance_weights(probabilities, request.beta)
-        return SampleReply("ok", ids, weights, probabilities.astype(np.float32), state)
+        return SampleReply("ok", ids, weights, state)
 
     def state(self) -> bytes:
         """Returns what a learner's checkpoint keeps of the replay."""
@@ -199,6 +196,7 @@ class ReplayService:
     def tick(self) -> None:
         """Does what is due: trims the log, checks the index, publishes the limiter, snapshots.
 
+        Call it every few milliseconds: actors drive only so far as the published limiter allows.
         Trimming comes first and no task waits for another: a full Redis refuses all but the trimming,
         which alone makes room again.
 
@@ -209,8 +207,7 @@ class ReplayService:
         due: list[Callable[[], None]] = []
         if self._is_due("upkeep", UPKEEP_PERIOD_S):
             due += [self._trim_as_owner, self._compare_index]
-        if self._is_due("limiter", LIMITER_PERIOD_S) or self.limiter_changed.is_set():
-            due.append(self._publish_limiter)
+        due.append(self._publish_limiter)
         if self._is_due("snapshot", self._replay.snapshot_period_s):
             due.append(self.save_snapshot)
         failure: redis.RedisError | None = None
@@ -343,15 +340,12 @@ class ReplayService:
         return "ok" if allowed else "throttled"
 
     def _limiter_state(self) -> LimiterState:
-        state = self._limiter.state(
+        return self._limiter.state(
             inserted=self._index.next_id,
             sampled=self._sampled,
             count=self._batch_size,
             lacking=self._lacking,
         )
-        if self._published is None or state.may_insert != self._published.may_insert:
-            self.limiter_changed.set()
-        return state
 
     def _publish_limiter(self) -> None:
         with self._lock:
@@ -359,7 +353,6 @@ class ReplayService:
         if state != self._published:
             publish_limiter(self._redis, self._keys, state)
             self._published = state
-        self.limiter_changed.clear()
 
     def _compare_index(self) -> None:
         """Has the thread that ingests write again what a power cut took from the index."""

@@ -1,13 +1,10 @@
 """The newest weights, as one opaque value that starts with its version."""
 
-import struct
-
 import redis
 
 from common.keys import Keys
+from common.weights_prefix import VERSION
 from replay_server.connection import call
-
-_VERSION = struct.Struct(">Q")
 
 
 class WeightsStore:
@@ -26,16 +23,16 @@ class WeightsStore:
 
         Args:
             version: learner step of the weights.
-            blob: starts with the same version, 8 bytes big-endian.
+            blob: starts with the same version, as ``VERSION`` packs it.
         """
-        assert _VERSION.unpack_from(blob)[0] == version, "the blob carries another version"
+        assert VERSION.unpack_from(blob)[0] == version, "the blob carries another version"
         self._redis.set(self._keys.weights, blob)
         self._redis.publish(self._keys.weights_hint, str(version))
 
     def version(self) -> int | None:
         """Returns the version of the newest weights without fetching them, None before the first."""
-        prefix: bytes = call(self._redis, "GETRANGE", self._keys.weights, 0, _VERSION.size - 1)
-        return int(_VERSION.unpack(prefix)[0]) if len(prefix) == _VERSION.size else None
+        prefix: bytes = call(self._redis, "GETRANGE", self._keys.weights, 0, VERSION.size - 1)
+        return int(VERSION.unpack(prefix)[0]) if len(prefix) == VERSION.size else None
 
     def fetch(self) -> bytes | None:
         """Returns the newest weights, None before the first."""

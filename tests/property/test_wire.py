@@ -168,6 +168,13 @@ def test_a_segment_of_another_game_is_refused() -> None:
             decode_segment(encoded.meta, encoded.frames, spec)
 
 
+def test_frames_beyond_the_bound_are_refused_before_they_are_summed() -> None:
+    huge = replace(FULL, frame_height=512, frame_width=512)
+    encoded = encode_segment(make_segment(spec=huge, steps=20))
+    with pytest.raises(CorruptError, match="bytes of frames"):
+        decode_segment(encoded.meta, encoded.frames, huge)
+
+
 def test_renumbering_changes_the_id_alone() -> None:
     encoded = valid()
     again = decode_segment(renumber(encoded.meta, epoch=9, seq=7), encoded.frames, SMALL)

@@ -1,4 +1,3 @@
-import struct
 from dataclasses import replace
 
 import pytest
@@ -7,6 +6,7 @@ import redis
 from common.contract import require_same
 from common.errors import CorruptError, MismatchError, UnreachableError
 from common.keys import Keys
+from common.weights_prefix import VERSION
 from replay_server.connection import check_server, connect
 from replay_server.contract_store import get_contract, put_contract
 from replay_server.control import Control
@@ -54,7 +54,7 @@ def test_weights_come_back_whole_and_their_version_is_cheap(
     store = WeightsStore(connection, keys)
     assert store.version() is None
     assert store.fetch() is None
-    blob = struct.pack(">Q", 1500) + b"tensors"
+    blob = VERSION.pack(1500) + b"tensors"
     store.publish(1500, blob)
     assert store.version() == 1500
     assert store.fetch() == blob

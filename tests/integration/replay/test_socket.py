@@ -198,7 +198,6 @@ def test_messages_come_back_as_they_were() -> None:
         "ok",
         np.array([[1, 2]]),
         np.array([[1.0, 0.5]], np.float32),
-        np.array([[0.1, 0.2]], np.float32),
         LimiterState(5, 2, 32.0, may_sample=True, may_insert=False),
     )
     back = decode_reply(unpack(msgpack.packb(encode_reply(reply))))

@@ -38,7 +38,7 @@ class NewSegment:
     gap: int
 
 
-class LogFollower:
+class SegmentFollower:
     """Reads what actors append, and checks it.
 
     Args:
