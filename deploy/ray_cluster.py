@@ -1,5 +1,6 @@
 """A private Ray cluster for one run: loopback, token authentication, its own temporary folder."""
 
+import fcntl
 import logging
 import os
 import secrets
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+import psutil
 import ray
 from ray._raylet import (  # type: ignore[attr-defined] # an extension module without stubs
     AuthenticationTokenLoader,
@@ -17,6 +19,10 @@ from ray._raylet import (  # type: ignore[attr-defined] # an extension module wi
 
 from common.errors import MachineError
 
+_TEMPORARY = Path("/tmp")  # noqa: S108 - Ray's sockets need a short path; each folder is made private
+_PREFIX = "am-"
+_RAY = "r"  # Ray opens its own folder to everybody; the one above stays private and has the token
+_CLAIM = "launcher"
 _OBJECT_STORE_BYTES = 80_000_000
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -43,7 +49,8 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
     Raises:
         MachineError: Ray did not start here.
     """
-    temporary = Path(tempfile.mkdtemp(prefix="am-", dir="/tmp"))
+    remove_abandoned(_TEMPORARY)
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_TEMPORARY))
     token = temporary / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32), encoding="ascii")
@@ -62,15 +69,56 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
         _environment(environment),
         _folder(run_folder),
         _removed(temporary),
+        _claimed(temporary),
         _linked(logs, temporary),
         (logs / "ray-driver.log").open("a", encoding="utf-8") as chatter,
         redirect_stdout(chatter),
     ):
         try:
-            _start(num_cpus, temporary)
+            _start(num_cpus, temporary / _RAY)
             yield
         finally:
             ray.shutdown()
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Removes what launchers that were killed left behind, token included.
+
+    A folder goes only if it is ours, its launcher's claim is free and no process names it.
+
+    Args:
+        parent: where the folders are.
+    """
+    for folder in parent.glob(f"{_PREFIX}*"):
+        try:
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            with (folder / _CLAIM).open("rb") as claim:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _in_a_command_line(str(folder)):
+                    shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _in_a_command_line(text: str) -> bool:
+    return any(
+        text in word
+        for process in psutil.process_iter(["cmdline"])
+        for word in process.info["cmdline"] or ()
+    )
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Marks a folder as in use until we die; the claim appears only once it is held."""
+    beside = folder / f".{_CLAIM}"
+    with beside.open("w", encoding="ascii") as claim:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        claim.write(str(os.getpid()))
+        claim.flush()
+        beside.rename(folder / _CLAIM)
+        yield
 
 
 def _start(num_cpus: int, temporary: Path) -> None:
@@ -139,7 +187,7 @@ def _folder(path: Path) -> Iterator[None]:
 def _linked(logs: Path, temporary: Path) -> Iterator[None]:
     """Shows Ray's logs as ``ray-live`` while it runs; keeps what its workers printed in ``ray``."""
     live = logs / "ray-live"
-    source = temporary / "session_latest" / "logs"
+    source = temporary / _RAY / "session_latest" / "logs"
     live.unlink(missing_ok=True)
     live.symlink_to(source, target_is_directory=True)
     try:
