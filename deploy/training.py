@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ApexManiaError
@@ -24,8 +25,23 @@ from deploy.watch import INTERRUPTED
 from learner.learner_step import choose_device
 
 
-def run_training(request: TrainRequest) -> tuple[dict[str, Any], bool]:
-    """Trains and returns the summary, and whether the run was interrupted.
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How a training ended.
+
+    Attributes:
+        folder: the run.
+        summary: its results.
+        interrupted: whether somebody ended it.
+    """
+
+    folder: RunFolder
+    summary: dict[str, Any]
+    interrupted: bool
+
+
+def run_training(request: TrainRequest) -> Trained:
+    """Trains and returns how it ended.
 
     Everything that can be wrong with the request is found before a folder is made.
 
@@ -74,7 +90,7 @@ def _launch(
     record: RunRecord,
     console: RunConsole,
     interrupts: Interrupts,
-) -> tuple[dict[str, Any], bool]:
+) -> Trained:
     began = time.monotonic()
     folder, outcome = record.folder, launcher.outcome
     summary: dict[str, Any] = {}
@@ -110,7 +126,7 @@ def _launch(
                 private_redis=plan.request.redis_url is None,
             )
             console.say(text)
-    return summary, outcome.interrupted
+    return Trained(folder, summary, outcome.interrupted)
 
 
 def _greet(console: RunConsole, plan: TrainPlan, folder: RunFolder) -> None:

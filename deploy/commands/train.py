@@ -54,6 +54,6 @@ def train(
         resume=resume,
         redis_url=given_address(redis, resume=resume),
     )
-    summary, interrupted = run_training(request)
-    print(json.dumps(summary, indent=2) if json_output else summary["run"])
-    return _INTERRUPTED if interrupted else 0
+    trained = run_training(request)
+    print(json.dumps(trained.summary, indent=2) if json_output else trained.folder.path)
+    return _INTERRUPTED if trained.interrupted else 0

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import MismatchError
-from deploy import cli, command_help
+from deploy import cli, command_help, training
+from deploy.run_folder import RunFolder
+from deploy.train_plan import TrainRequest
 
 HEAVY = ("torch", "ray", "matplotlib", "pydantic", "numba", "redis", "yaml")
 
@@ -94,3 +96,20 @@ def test_data_goes_to_standard_output(capsys: pytest.CaptureFixture[str], tmp_pa
     assert captured.err == ""
     assert cli.main(["runs", "list", "--runs-dir", str(tmp_path), "--json"]) == 0
     assert capsys.readouterr().out.strip() == "[]"
+
+
+@pytest.mark.parametrize(("interrupted", "code"), [(False, 0), (True, 130)])
+def test_train_prints_the_folder_that_other_commands_take(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    *,
+    interrupted: bool,
+    code: int,
+) -> None:
+    def trained(_request: TrainRequest) -> training.Trained:
+        return training.Trained(RunFolder(tmp_path), {"run": tmp_path.name}, interrupted)
+
+    monkeypatch.setattr(training, "run_training", trained)
+    assert cli.main(["train"]) == code
+    assert capsys.readouterr().out == f"{tmp_path}\n"
