@@ -1,12 +1,12 @@
 """A private Redis for tests: real server, own folder, free port, append-only file every second."""
 
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+from deploy.redis_program import find_program
 from replay_server.connection import connect, wait_for_server
 
 
@@ -18,8 +18,8 @@ def free_port() -> int:
 
 
 def server_binary() -> str:
-    """Returns a Redis or Valkey server, whichever this machine has."""
-    return shutil.which("redis-server") or shutil.which("valkey-server") or embedded_binary()
+    """Returns the Redis or Valkey server that a run would start here: never one older than 7."""
+    return str(find_program().path)
 
 
 def embedded_binary() -> str:
