@@ -249,7 +249,7 @@ class ExplorationConfig(Section):
 class ActorsConfig(Section):
     """The fleet."""
 
-    count: NonNegative = 1
+    count: Positive = 1
     """Ray actors that train starts on this cluster (actors)."""
     wait_for_learner: bool = True
     """Simulated actors wait when the limiter says that the learner is behind; a real game never does."""

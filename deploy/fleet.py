@@ -5,6 +5,7 @@ from typing import Any
 
 import ray
 import structlog
+from ray._private import state as ray_state
 from ray.exceptions import RayError, RayTaskError
 
 from common.errors import ApexManiaError
@@ -52,6 +53,14 @@ class Fleet:
         ).remote(*arguments, **named)
         self._members[name] = _Member(handle, handle.run.remote())
         _log.info("member_started", name=name)
+
+    def restarts(self) -> dict[str, int]:
+        """Returns how often Ray started each member anew."""
+        counts = {}
+        for name, member in self._members.items():
+            facts = ray_state.actors(member.handle._actor_id.hex())  # noqa: SLF001 - Ray names it nowhere else
+            counts[name] = int(facts.get("NumRestarts", 0))
+        return counts
 
     def ended(self) -> list[str]:
         """Returns the names of the members whose run is over.

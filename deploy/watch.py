@@ -13,6 +13,7 @@ from deploy.end_conditions import EndConditions
 from deploy.fleet import Fleet
 from deploy.interrupts import Interrupts
 from deploy.recorder import Recorder
+from deploy.restarts import Restarts
 from deploy.run_progress import RunProgress
 from replay_server.client import ReplayClient
 from replay_server.connection import OUTAGES, connect
@@ -22,6 +23,7 @@ _log = structlog.get_logger()
 
 _POLL_S = 0.25
 _HEARTS_EVERY_S = 1.0
+_RESTARTS_EVERY_S = 1.0
 INTERRUPTED = "interrupted"
 
 
@@ -58,6 +60,8 @@ class Watch:
         self._conditions = conditions
         self._began = time.monotonic()
         self._hearts_due = 0.0
+        self._restarts = Restarts()
+        self._restarts_due = 0.0
         self._away = False
 
     @property
@@ -138,9 +142,20 @@ class Watch:
 
     def _poll(self) -> None:
         self._record()
+        if time.monotonic() >= self._restarts_due:
+            self._restarts_due = time.monotonic() + _RESTARTS_EVERY_S
+            self._note_restarts()
         elapsed_s = self.elapsed_s
         left = self._conditions.left(self._progress, elapsed_s=elapsed_s)
         self._console.show(self._progress, elapsed_s=elapsed_s, left=left)
+
+    def _note_restarts(self) -> None:
+        lines = self._restarts.note(
+            self._fleet.restarts(), learner_steps=self._progress.learner_steps
+        )
+        for line in lines:
+            _log.warning("member_restarted", line=line)
+            self._console.say(line)
 
     def _record(self) -> None:
         try:

@@ -1,7 +1,9 @@
 """Ends of a run that are no success, with a real Redis, a real Ray and members that misbehave."""
 
+import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from deploy.console import PlainConsole
 from deploy.fleet import Fleet
 from deploy.interrupts import Interrupts
 from deploy.launcher import LEARNER, Launcher, open_contract
+from deploy.restarts import Restarts
 from deploy.run_folder import RunFolder
 from deploy.train_plan import TrainRequest
 from deploy.training import run_training
@@ -98,3 +101,23 @@ def test_a_learner_that_does_not_drain_is_no_success(
     ):
         run.run(interrupts)
     assert not run.outcome.complete
+
+
+def test_a_member_that_only_dies_ends_the_run(
+    tmp_path: Path,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("deploy.watch.Restarts", partial(Restarts, most=1))
+
+    def dies() -> None:
+        os._exit(1)
+
+    run = _launcher(tmp_path, redis_url, dies, max_minutes=3)
+    with (
+        Interrupts() as interrupts,
+        pytest.raises(MachineError, match=r"learner died \d times without a learner step"),
+    ):
+        run.run(interrupts)
+    assert "The learner died and was started again (1 times" in capsys.readouterr().err
