@@ -14,29 +14,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deploy.run_folder import RunFolder, read_json
+from deploy.run_folder import RunFolder, read_json, write_json
 
 _POLL_S = 2.0
 _HEARTBEAT_KEYS = ("_id", "time")
 
 
 class Tail:
-    """Follows a JSONL file from its beginning, whole lines only."""
+    """Follows a JSONL file, whole lines only.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        file: the rows.
+        offset: where to begin (bytes); a file that is shorter is read from its beginning.
+    """
+
+    def __init__(self, file: Path, *, offset: int = 0) -> None:
         self._file = file
-        self._offset = 0
+        size = file.stat().st_size if file.exists() else 0
+        self.offset = offset if offset <= size else 0
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yields the rows that came since the last call."""
         if not self._file.exists():
             return
         with self._file.open("rb") as stream:
-            stream.seek(self._offset)
+            stream.seek(self.offset)
             for line in stream:
                 if not line.endswith(b"\n"):
                     return
-                self._offset += len(line)
+                self.offset += len(line)
                 yield json.loads(line)
 
 
@@ -65,19 +71,38 @@ def follow(folder: RunFolder, *, mode: str, project: str, stop: threading.Event)
     run.define_metric("learner/*", step_metric="learner_steps")
     run.define_metric("episode_number")
     run.define_metric("episode/*", step_metric="episode_number")
-    tails = {
-        "learner": Tail(folder.metrics_file),
-        "episode": Tail(folder.episodes_file),
-        "evaluation": Tail(folder.evaluations_file),
-    }
+    tails = open_tails(folder)
     last = False
     while not last:
         last = stop.wait(_POLL_S)
         for prefix, tail in tails.items():
             for row in tail.rows():
                 run.log(_named(prefix, row))
+        keep_offsets(folder, tails)
     run.summary.update(read_json(folder.summary_file))
     run.finish()
+
+
+def open_tails(folder: RunFolder) -> dict[str, Tail]:
+    """Returns the run's row files, each from where an earlier start of the run left it."""
+    offsets = read_json(_offsets_file(folder))
+    files = {
+        "learner": folder.metrics_file,
+        "episode": folder.episodes_file,
+        "evaluation": folder.evaluations_file,
+    }
+    return {
+        prefix: Tail(file, offset=int(offsets.get(prefix, 0))) for prefix, file in files.items()
+    }
+
+
+def keep_offsets(folder: RunFolder, tails: dict[str, Tail]) -> None:
+    """Writes down how far the rows were sent."""
+    write_json(_offsets_file(folder), {prefix: tail.offset for prefix, tail in tails.items()})
+
+
+def _offsets_file(folder: RunFolder) -> Path:
+    return folder.path / "wandb-sent.json"
 
 
 def _named(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
