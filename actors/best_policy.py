@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
-from actors.evaluation import EvaluationReport, Score
+from actors.evaluation import EvaluationReport
 from common.config import Config
 from common.errors import ApexManiaError
+from common.evaluation_score import Score
 from common.game_spec import GameSpec
 from common.policy_file import link_folder, read_folder, save_policy
 from common.weights import ParamSnapshot

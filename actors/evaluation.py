@@ -10,8 +10,7 @@ import numpy as np
 
 from actors.game_contract import Game, Observation
 from actors.policy import Policy
-
-Score = tuple[float, float]
+from common.evaluation_score import Score, evaluation_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,11 @@ class EvaluationReport:
     def score(self) -> Score:
         """Larger is better: finish rate first, then the mean lap time, or the mean return."""
         times = self.lap_times_ms
-        return self.finish_rate, -statistics.fmean(times) if times else self.mean_return
+        return evaluation_score(
+            finish_rate=self.finish_rate,
+            lap_mean_ms=statistics.fmean(times) if times else None,
+            return_mean=self.mean_return,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON and msgpack; lap times in milliseconds."""

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.evaluation_score import Score, evaluation_score
 from deploy.run_folder import RunFolder, read_jsonl
 
 Row = dict[str, Any]
@@ -17,7 +18,7 @@ class RunProgress:
     Attributes:
         metrics: newest row of learner metrics.
         evaluation: newest greedy evaluation.
-        best_evaluation: evaluation with the highest finish rate, then the best median lap.
+        best_evaluation: evaluation with the best score, as the kept checkpoint.
         hearts: newest heartbeat of each process.
         evaluations: greedy evaluations.
         env_steps: env steps of the fleet.
@@ -96,10 +97,14 @@ class RunProgress:
         """Takes a greedy evaluation."""
         self.evaluation = row
         self.evaluations += 1
-        if not self.best_evaluation or _rank(row) > _rank(self.best_evaluation):
+        if not self.best_evaluation or _score(row) >= _score(self.best_evaluation):
             self.best_evaluation = row
 
 
-def _rank(row: Row) -> tuple[float, float]:
-    median = row.get("lap_median_ms")
-    return float(row["finish_rate"]), -float(median) if median is not None else float("-inf")
+def _score(row: Row) -> Score:
+    lap_mean_ms = row.get("lap_mean_ms")
+    return evaluation_score(
+        finish_rate=float(row["finish_rate"]),
+        lap_mean_ms=None if lap_mean_ms is None else float(lap_mean_ms),
+        return_mean=float(row.get("return_mean") or 0.0),
+    )

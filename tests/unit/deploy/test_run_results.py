@@ -62,6 +62,17 @@ def test_totals_over_rows() -> None:
     assert progress.best_evaluation["lap_median_ms"] == 26_000.0
 
 
+def test_the_best_evaluation_is_the_one_whose_checkpoint_is_kept() -> None:
+    progress = RunProgress()
+    progress.add_evaluation(_evaluation(5, 30_000.0) | {"lap_median_ms": 25_000.0})
+    progress.add_evaluation(_evaluation(5, 29_000.0))
+    assert progress.best_evaluation["lap_mean_ms"] == 29_000.0
+    without_a_lap = RunProgress()
+    for mean in (1.0, 4.0, 2.0):
+        without_a_lap.add_evaluation(_evaluation(0, None) | {"return_mean": mean})
+    assert without_a_lap.best_evaluation["return_mean"] == 4.0
+
+
 def test_the_summary_has_every_figure_that_the_specification_names(tmp_path: Path) -> None:
     config = Config.model_validate({"learner": {"target": {"rule": "soft"}}})
     summary = summarise(
