@@ -9,11 +9,18 @@ from deploy.doctor import Finding
 pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray]
 
 
-def test_this_machine_is_fine_and_says_so_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+SIZES = {"disk", "memory", "cores"}
+"""Checks whose verdict depends on how large and how busy the machine is, not on the installation."""
+
+
+def test_the_installation_is_fine_and_doctor_says_so_as_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     code = cli.main(["doctor", "--json"])
     report = json.loads(capsys.readouterr().out)
-    failed = [check for check in report["checks"] if check["level"] == "fail"]
-    assert (code, report["ok"], failed) == (0, True, [])
+    failed = {check["check"]: check for check in report["checks"] if check["level"] == "fail"}
+    assert [check for name, check in failed.items() if name not in SIZES] == []
+    assert (code, report["ok"]) == ((3, False) if failed else (0, True))
     assert {check["check"] for check in report["checks"]} == set(doctor.CHECKS)
 
 
