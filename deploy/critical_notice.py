@@ -1,6 +1,7 @@
 """The guard of the three critical settings: it does not forbid, it says so."""
 
-from common.config import Config, critical_changes
+from common.config import Config
+from common.critical import critical_changes
 
 
 def critical_notice(config: Config) -> str:

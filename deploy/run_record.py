@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from common.config import Config, critical_changes
+from common.config import Config
 from common.contract import code_version
+from common.critical import critical_changes
 from common.errors import CorruptError
 from deploy.run_files import read_values
 from deploy.run_folder import RunFolder, write_json

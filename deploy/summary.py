@@ -3,7 +3,8 @@
 from itertools import groupby
 from typing import Any
 
-from common.config import Config, critical_changes
+from common.config import Config
+from common.critical import critical_changes
 from deploy.run_files import read_rows
 from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress

@@ -118,7 +118,7 @@ def check_server(connection: redis.Redis, *, url: str, may_be_full: bool = False
         raise MismatchError(
             f"Redis at {shown} refused the user or password.",
             str(error),
-            "take the URL or token that the head printed; apexmania token list shows who may join",
+            "take the URL with its password from whoever runs that server",
         ) from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise UnreachableError(
@@ -239,4 +239,4 @@ def _check_memory(facts: ServerFacts, shown: str, *, may_be_full: bool) -> None:
 
 def _without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"

@@ -18,6 +18,7 @@ from common.config import LearnerConfig, ReplayConfig
 from common.contract import Contract
 from common.errors import CorruptError
 from common.keys import Keys
+from replay_server.admission import admit
 from replay_server.connection import call
 from replay_server.episodes import Episode, make_episode
 from replay_server.index import IndexEntry
@@ -27,7 +28,7 @@ from replay_server.priorities import Priorities, importance_weights
 from replay_server.rate_limiter import LimiterState, make_limiter, publish_limiter
 from replay_server.retention import trim, trim_floor
 from replay_server.segment_follower import NewSegment, SegmentFollower
-from replay_server.snapshot import ReplayState, decode_state, encode_state
+from replay_server.snapshot import ReplayState, ahead_of_log, decode_state, encode_state
 
 UPKEEP_PERIOD_S = 1.0
 SAMPLED_AHEAD = 2
@@ -178,7 +179,7 @@ class ReplayService:
                 self._index.next_id = max(self._index.next_id, state.next_id)
                 self._last_episode = max(self._last_episode, state.episodes)
             elif self._index.next_id < state.low:
-                raise _ahead_of_log(state.low, self._index.next_id)
+                raise ahead_of_log(state.low, self._index.next_id)
             known = max(0, self._index.next_id - state.low)
             self._priorities.restore(
                 low=state.low,
@@ -293,20 +294,7 @@ class ReplayService:
         self._learner_steps = request.learner_steps
         self._count_forgotten()
         self._learner_low, self._needed_from = request.low, request.needed_from
-        high = min(request.high, self._index.next_id)
-        if high > priorities.high:
-            for entry in self._index.since(priorities.high):
-                start, end = max(entry.first_id, priorities.high), min(entry.end_id, high)
-                if start >= high:
-                    break
-                hole = start - priorities.high
-                if hole > 0:
-                    priorities.append(hole, None)
-                    priorities.invalidate(np.arange(start - hole, start))
-                known = entry.priorities
-                if known is not None:
-                    known = known[start - entry.first_id : end - entry.first_id]
-                priorities.append(end - start, known)
+        admit(priorities, self._index, high=min(request.high, self._index.next_id))
         priorities.evict_below(min(request.low, priorities.high))
 
     def _count_forgotten(self) -> None:
@@ -392,15 +380,6 @@ class ReplayService:
             return False
         self._due[task] = now + period_s
         return True
-
-
-def _ahead_of_log(low: int, next_id: int) -> CorruptError:
-    return CorruptError(
-        "The replay's state does not belong to this log.",
-        f"its oldest transition is {low} and the log ends at {next_id}: another Redis, or one that "
-        "began anew while actors were writing",
-        "stop the run and resume it with the Redis that it had, or with an empty one",
-    )
 
 
 _COUNTERS = (

@@ -112,3 +112,13 @@ def _corrupt(why: str) -> CorruptError:
         why,
         "nothing to do: priorities start at the maximum again, no transition is lost",
     )
+
+
+def ahead_of_log(low: int, next_id: int) -> CorruptError:
+    """Returns the error of a state that names ids which the log never gave out."""
+    return CorruptError(
+        "The replay's state does not belong to this log.",
+        f"its oldest transition is {low} and the log ends at {next_id}: another Redis, or one that "
+        "began anew while actors were writing",
+        "stop the run and resume it with the Redis that it had, or with an empty one",
+    )

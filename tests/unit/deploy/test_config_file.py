@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from common.config import Config, value_at
+from common.config import Config
+from common.critical import value_at
 from common.errors import ConfigError
 from deploy import config_file, presets
 
