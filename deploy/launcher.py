@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-import redis
 import structlog
 
 from actors.games import game_spec, make_game
@@ -181,7 +180,7 @@ class Launcher:
         finally:
             server.stop()
 
-    def _make_room(self, connection: redis.Redis, url: str) -> None:
+    def _make_room(self, connection: Any, url: str) -> None:  # noqa: ANN401 - redis belongs to replay_server
         """Trims what a run that stopped on a full Redis left behind; refuses if it is full even so."""
         trim_at_rest(connection, self._keys, capacity=self._config.replay.capacity)
         check_server(connection, url=url)
@@ -194,7 +193,7 @@ class Launcher:
         if seed_snapshot(connection, self._keys, found.checkpoint.replay_service):
             _log.warning("replay_log_lost", going_on_from=found.checkpoint.progress.env_steps)
 
-    def _publish(self, connection: redis.Redis) -> None:
+    def _publish(self, connection: Any) -> None:  # noqa: ANN401 - redis belongs to replay_server
         """Publishes the contract; a new run never takes the name of another one on this Redis."""
         if not put_contract(connection, self._keys, self._contract, new_run=not self._resume):
             raise name_taken(self._keys.run)

@@ -8,15 +8,14 @@ import threading
 import time
 from pathlib import Path
 
-import redis
 import structlog
 
 from common.errors import ApexManiaError, MachineError, UnreachableError
-from common.keys import WRITE_PROBE
 from common.wire import MAX_VALUE_BYTES
 from deploy import child_process
 from deploy.redis_program import RedisProgram
 from replay_server.connection import OUTAGES, check_server, connect
+from replay_server.write_probe import probe_write
 
 _log = structlog.get_logger()
 
@@ -27,8 +26,6 @@ _POLL_S = 0.2
 _PING_EVERY_S = 2.0
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MOST_S = 10.0
-_PROBE_BYTES = 131_072
-_PROBE_LIFE_MS = 1000
 
 
 class PrivateRedis:
@@ -271,7 +268,7 @@ def check_foreign(url: str) -> None:
             "--redis redis://:PASSWORD@HOST:6379/0",
         ) from error
     check_server(connection, url=url)
-    _probe_write(connection, url)
+    probe_write(connection, shown=redacted(url))
     connection.close()
 
 
@@ -283,18 +280,6 @@ def redacted(url: str) -> str:
     scheme, _, credentials = head.partition("://")
     user = credentials.partition(":")[0]
     return f"{scheme}://{user}:***@{tail}"
-
-
-def _probe_write(connection: redis.Redis, url: str) -> None:
-    """Writes as much as a short segment, because a server that reports free memory may refuse it."""
-    try:
-        connection.set(WRITE_PROBE, bytes(_PROBE_BYTES), px=_PROBE_LIFE_MS)
-    except redis.OutOfMemoryError as error:
-        raise MachineError(
-            f"Redis at {redacted(url)} is full.",
-            f"it refused to write {_PROBE_BYTES} bytes: {error}",
-            "free memory there, or raise its maxmemory, then start again",
-        ) from error
 
 
 def _read_port(file: Path) -> int | None:
