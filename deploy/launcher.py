@@ -185,7 +185,7 @@ class Launcher:
         trim_at_rest(connection, self._keys, capacity=self._config.replay.capacity)
         check_server(connection, url=url)
 
-    def _seed_replay(self, connection: redis.Redis) -> None:
+    def _seed_replay(self, connection: Any) -> None:  # noqa: ANN401 - redis belongs to replay_server
         """Lets counters go on in a Redis that knows nothing of the run, before any actor can write."""
         found = CheckpointFolder(self._folder.path, self._config.checkpoint).newest_good()
         if found is None or not found.checkpoint.replay_service:
