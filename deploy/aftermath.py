@@ -88,7 +88,8 @@ def closing_text(
         best_greedy = greedy["best_lap_s"]
         lines.append(
             f"  greedy: {greedy['finishes']} of {greedy['episodes']} laps finished, best "
-            f"{lap(None if best_greedy is None else 1000 * best_greedy)}"
+            f"{lap(None if best_greedy is None else 1000 * best_greedy)}, mean return "
+            f"{greedy['return_mean']:.1f}"
         )
     lines.append(f"  results in {shown}: summary.json, plots/, videos/, checkpoints/")
     try:

@@ -23,9 +23,9 @@ from deploy.ray_cluster import private_ray
 from deploy.recorder import Recorder
 from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis, check_foreign
+from deploy.run_files import read_progress
 from deploy.run_folder import RunFolder
 from deploy.run_name import name_taken
-from deploy.run_progress import RunProgress
 from deploy.watch import INTERRUPTED, Watch
 from learner.checkpoint_folder import CheckpointFolder
 from learner.ray_actor import LearnerActor
@@ -52,14 +52,12 @@ class Outcome:
         reason: why, in words.
         ended_well: whether the fleet was ended in order.
         learner_steps: where the learner stopped; 0 where it could not say.
-        fleet_s: seconds that the fleet worked.
         replay: last figures of the replay service.
     """
 
     reason: str = "failed"
     ended_well: bool = False
     learner_steps: int = 0
-    fleet_s: float = 0.0
     replay: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -113,7 +111,7 @@ class Launcher:
         self._redis_url = redis_url
         self._resume = resume
         self._keys = Keys(folder.name)
-        self.progress = RunProgress.of(folder)
+        self.progress = read_progress(folder)
         self.outcome = Outcome()
 
     def run(self, interrupts: Interrupts) -> None:
@@ -159,7 +157,6 @@ class Launcher:
                     control.set("stopped")
                 raise
             finally:
-                self.outcome.fleet_s = watch.elapsed_s
                 watch.record_rest()
 
     @contextlib.contextmanager

@@ -13,6 +13,7 @@ import structlog
 from common.errors import ApexManiaError, MachineError, UnreachableError
 from common.wire import MAX_VALUE_BYTES
 from deploy import child_process
+from deploy.redis_address import redacted
 from deploy.redis_program import RedisProgram
 from replay_server.connection import OUTAGES, check_server, connect
 from replay_server.write_probe import probe_write
@@ -270,16 +271,6 @@ def check_foreign(url: str) -> None:
     check_server(connection, url=url)
     probe_write(connection, shown=redacted(url))
     connection.close()
-
-
-def redacted(url: str) -> str:
-    """Returns a Redis address without its password."""
-    head, separator, tail = url.rpartition("@")
-    if not separator:
-        return url
-    scheme, _, credentials = head.partition("://")
-    user = credentials.partition(":")[0]
-    return f"{scheme}://{user}:***@{tail}"
 
 
 def _read_port(file: Path) -> int | None:

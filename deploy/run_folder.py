@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -12,7 +11,7 @@ from typing import Any, Self, TextIO
 import numpy as np
 
 from common.config import Config
-from common.errors import ConfigError, CorruptError
+from common.errors import ConfigError
 from deploy.config_file import load_config, to_yaml
 
 DEFAULT_RUNS = Path("runs")
@@ -306,31 +305,3 @@ def write_text(file: Path, text: str) -> None:
 def write_json(file: Path, values: dict[str, Any]) -> None:
     """Writes a JSON file whole."""
     write_text(file, json.dumps(values, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Returns what a JSON file holds; empty where there is no file.
-
-    Raises:
-        CorruptError: it is not JSON.
-    """
-    if not file.exists():
-        return {}
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorruptError(
-            f"{file} is not JSON.", str(error), "restore it from a copy, or delete it"
-        ) from error
-    assert isinstance(values, dict)
-    return values
-
-
-def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
-    """Yields the rows of a JSONL file; a torn last line is left out."""
-    if not file.exists():
-        return
-    with file.open("rb") as stream:
-        for line in stream:
-            if line.endswith(b"\n"):
-                yield json.loads(line)

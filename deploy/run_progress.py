@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.evaluation_score import Score, evaluation_score
-from deploy.run_folder import RunFolder, read_jsonl
 
 Row = dict[str, Any]
 _RECENT = 100
@@ -46,18 +45,6 @@ class RunProgress:
     staleness_sum: float = 0.0
     staleness_max: float = 0.0
     metric_rows: int = 0
-
-    @classmethod
-    def of(cls, folder: RunFolder) -> "RunProgress":
-        """Returns the totals of what a run folder holds."""
-        progress = cls()
-        for row in read_jsonl(folder.metrics_file):
-            progress.add_metrics(row)
-        for row in read_jsonl(folder.episodes_file):
-            progress.add_episode(row)
-        for row in read_jsonl(folder.evaluations_file):
-            progress.add_evaluation(row)
-        return progress
 
     @property
     def learner_steps(self) -> int:

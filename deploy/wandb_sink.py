@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deploy.run_folder import RunFolder, read_json, write_json
+from deploy.run_files import read_values
+from deploy.run_folder import RunFolder, write_json
 
 _POLL_S = 2.0
 _HEARTBEAT_KEYS = ("_id", "time")
@@ -79,13 +80,13 @@ def follow(folder: RunFolder, *, mode: str, project: str, stop: threading.Event)
             for row in tail.rows():
                 run.log(_named(prefix, row))
         keep_offsets(folder, tails)
-    run.summary.update(read_json(folder.summary_file))
+    run.summary.update(read_values(folder.summary_file))
     run.finish()
 
 
 def open_tails(folder: RunFolder) -> dict[str, Tail]:
     """Returns the run's row files, each from where an earlier start of the run left it."""
-    offsets = read_json(_offsets_file(folder))
+    offsets = read_values(_offsets_file(folder))
     files = {
         "learner": folder.metrics_file,
         "episode": folder.episodes_file,

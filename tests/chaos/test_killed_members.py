@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.run_folder import read_jsonl
+from deploy.run_files import read_rows
 from tests.support.training_run import SMALL, Run
 
 pytestmark = [
@@ -42,7 +42,7 @@ def _kill_every_member(run: Run) -> None:
     assert code == 130, run.errors()
     assert run.orphans() == []
     assert (summary["replay"]["gaps"], summary["replay"]["quarantined"]) == (0, 0)
-    rows = list(read_jsonl(run.folder.episodes_file))
+    rows = list(read_rows(run.folder.episodes_file))
     numbers = [row["n"] for row in rows]
     assert numbers == list(range(1, len(numbers) + 1))
     epochs = {(row["actor"], row["epoch"], row["episode"]) for row in rows}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from deploy.run_folder import read_jsonl
+from deploy.run_files import read_rows
 from tests.support.training_run import SMALL, Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray, pytest.mark.timeout(600)]
@@ -38,7 +38,7 @@ def test_a_run_from_nothing_to_its_results_and_on_by_resuming(tmp_path: Path) ->
         assert "NOTE: this run changes critical settings" in errors
         assert "Next: apexmania evaluate" in errors
         assert "Traceback" not in errors
-        numbers = [row["n"] for row in read_jsonl(folder.episodes_file)]
+        numbers = [row["n"] for row in read_rows(folder.episodes_file)]
         assert numbers == list(range(1, len(numbers) + 1))
 
     with Run(tmp_path, "first", "--resume", "first", "--max-env-steps", "3000") as resumed:
@@ -47,9 +47,9 @@ def test_a_run_from_nothing_to_its_results_and_on_by_resuming(tmp_path: Path) ->
         assert resumed.orphans() == []
         assert after["env_steps"] >= 3000
         assert after["learner_steps"] > summary["learner_steps"]
-        numbers = [row["n"] for row in read_jsonl(folder.episodes_file)]
+        numbers = [row["n"] for row in read_rows(folder.episodes_file)]
         assert numbers == list(range(1, len(numbers) + 1))
-        steps = [row["learner_steps"] for row in read_jsonl(folder.metrics_file)]
+        steps = [row["learner_steps"] for row in read_rows(folder.metrics_file)]
         assert steps == sorted(set(steps))
 
     shutil.rmtree(folder.redis / "appendonlydir")
@@ -61,7 +61,7 @@ def _resume_without_a_log(tmp_path: Path, *, learner_steps: int) -> None:
         code, summary = run.end()
         assert code == 0, run.errors()
         assert summary["learner_steps"] > learner_steps
-        rows = list(read_jsonl(run.folder.episodes_file))
+        rows = list(read_rows(run.folder.episodes_file))
         assert [row["n"] for row in rows] == list(range(1, len(rows) + 1)), "episodes go on"
         env_steps = [row["env_steps"] for row in rows]
         assert env_steps == sorted(env_steps), "the env-step counter goes on without the log"

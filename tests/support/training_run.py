@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import psutil
 
-from deploy.run_folder import RunFolder, read_jsonl
+from deploy.run_files import read_rows
+from deploy.run_folder import RunFolder
 
 SMALL = (
     "--preset", "quickstart",
@@ -77,7 +78,7 @@ class Run:
         return [" ".join(process.cmdline())[:200] for process in alive]
 
     def learner_steps(self) -> int:
-        rows = list(read_jsonl(self.folder.metrics_file))
+        rows = list(read_rows(self.folder.metrics_file))
         return int(rows[-1]["learner_steps"]) if rows else 0
 
     def errors(self) -> str:

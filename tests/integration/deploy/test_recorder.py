@@ -8,7 +8,8 @@ from common.keys import Keys
 from deploy.recorder import Recorder
 from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis
-from deploy.run_folder import RunFolder, read_jsonl
+from deploy.run_files import read_progress, read_rows
+from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress
 from replay_server.connection import connect
 from replay_server.episodes import Episode
@@ -57,13 +58,13 @@ def test_each_row_is_written_once_across_restarts_and_a_torn_line(url: str, tmp_
         stream.write('{"learner_steps": 400, "_i')
     _add_metrics(url, 400, loss=float("nan"))
     _add_episode(url, 3, 22_000.0)
-    second = Recorder(url, KEYS, folder, RunProgress.of(folder))
+    second = Recorder(url, KEYS, folder, read_progress(folder))
     assert (second.poll(), second.poll()) == (2, 0)
 
-    steps = [row["learner_steps"] for row in read_jsonl(folder.metrics_file)]
+    steps = [row["learner_steps"] for row in read_rows(folder.metrics_file)]
     assert steps == [100, 200, 300, 400]
-    assert [row["n"] for row in read_jsonl(folder.episodes_file)] == [1, 2, 3]
-    whole = RunProgress.of(folder)
+    assert [row["n"] for row in read_rows(folder.episodes_file)] == [1, 2, 3]
+    whole = read_progress(folder)
     assert (whole.episodes, whole.finishes, whole.best_lap_ms) == (3, 2, 22_000.0)
     assert whole.best_lap_episode == 3
 
@@ -74,4 +75,4 @@ def test_numbers_that_json_lacks_become_null(url: str, tmp_path: Path) -> None:
     Recorder(url, KEYS, folder, RunProgress()).poll()
     for line in folder.metrics_file.read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)
-    assert list(read_jsonl(folder.metrics_file))[-1]["loss"] is None
+    assert list(read_rows(folder.metrics_file))[-1]["loss"] is None

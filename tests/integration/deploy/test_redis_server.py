@@ -11,7 +11,7 @@ import pytest
 from common.errors import ApexManiaError, MachineError, MismatchError, UnreachableError
 from deploy import redis_program
 from deploy.redis_program import RedisProgram
-from deploy.redis_server import PrivateRedis, check_foreign, free_port, redacted
+from deploy.redis_server import PrivateRedis, check_foreign, free_port
 from replay_server.connection import OUTAGES, connect
 
 pytestmark = pytest.mark.redis
@@ -196,8 +196,3 @@ def test_an_old_server_on_the_path_is_passed_over(tmp_path: Path) -> None:
             redis_program.find_program(str(tmp_path))
     else:
         assert redis_program.find_program(str(tmp_path)) == bundled
-
-
-def test_a_shown_address_has_no_password() -> None:
-    assert redacted("redis://u:pw@h:1/0") == "redis://u:***@h:1/0"
-    assert redacted("redis://h:1/0") == "redis://h:1/0"

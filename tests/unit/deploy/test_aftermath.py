@@ -16,8 +16,8 @@ from deploy.console import PlainConsole
 from deploy.greedy_laps import Driver
 from deploy.interrupts import Interrupts
 from deploy.launcher import Outcome
+from deploy.run_files import read_progress
 from deploy.run_folder import RunFolder, write_text
-from deploy.run_progress import RunProgress
 
 
 def _raising(error: Exception) -> Callable[[], None]:
@@ -52,7 +52,7 @@ def _finish(folder: RunFolder, outcome: Outcome, interrupts: Interrupts) -> dict
     return finish_run(
         folder,
         config=Config(),
-        progress=RunProgress.of(folder),
+        progress=read_progress(folder),
         outcome=outcome,
         wall_s=1.0,
         console=PlainConsole(Console()),

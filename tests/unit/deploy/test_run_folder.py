@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.config import Config
-from common.errors import ConfigError, CorruptError
+from common.errors import ConfigError
 from deploy import run_folder
 from deploy.run_folder import RunFolder, RunLock
 
@@ -84,17 +84,3 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         run_folder.write_json(file, {"a": float("nan")})
     assert json.loads(file.read_text()) == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
-
-
-def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
-    file = tmp_path / "rows.jsonl"
-    file.write_text('{"a": 1}\n{"a": ')
-    assert list(run_folder.read_jsonl(file)) == [{"a": 1}]
-    assert list(run_folder.read_jsonl(tmp_path / "absent.jsonl")) == []
-
-
-def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "run.json"
-    file.write_text("{")
-    with pytest.raises(CorruptError, match=r"run\.json is not JSON"):
-        run_folder.read_json(file)
