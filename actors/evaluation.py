@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from actors.game_contract import Game, Observation
+from actors.game_contract import Game, Observation, end_reason
 from actors.policy import Policy
 from common.evaluation_score import Score, evaluation_score
 
@@ -194,6 +194,7 @@ class Attempt:
         self.episode_return = 0.0
         self.progress_m = 0.0
         self.ended = False
+        self.reason = ""
 
     def step(self, action: int) -> None:
         """Does one env step."""
@@ -202,6 +203,8 @@ class Attempt:
         self.episode_return += float(reward)
         self.progress_m = max(self.progress_m, float(self.info.get("progress_m", 0.0)))
         self.ended = bool(terminated or truncated)
+        if self.ended:
+            self.reason = end_reason(self.info, terminated=terminated)
 
     def lap(self) -> Lap:
         """Returns the record of what was driven."""
@@ -213,6 +216,6 @@ class Attempt:
             lap_time_ms=float(self.info["lap_time_ms"]) if finished else None,
             split_times_ms=tuple(float(split) for split in self.info.get("split_times_ms", ())),
             episode_return=self.episode_return,
-            reason=str(self.info.get("end_reason", "")),
+            reason=self.reason,
             progress_m=self.progress_m,
         )

@@ -157,3 +157,17 @@ def _shape_of(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype}{list(value.shape)}"
     return type(value).__name__
+
+
+def end_reason(info: dict[str, Any], *, terminated: bool) -> str:
+    """Returns the game's word for the end of an episode, or a plain one where it has none.
+
+    Args:
+        info: of the last env step.
+        terminated: whether the task ended; otherwise time ran out.
+    """
+    if info.get("end_reason"):
+        return str(info["end_reason"])
+    if info.get("finished"):
+        return "finish"
+    return "terminated" if terminated else "time_limit"

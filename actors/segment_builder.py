@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actors.game_contract import Observation
+from actors.game_contract import Observation, end_reason
 from common.game_spec import GameSpec
 from common.segment import EpisodeEnd, Segment, SegmentMeta, max_steps
 
@@ -108,7 +108,7 @@ class SegmentBuilder:
         self._progress_m = max(self._progress_m, float(info.get("progress_m", 0.0)))
         if terminated or truncated:
             end = self._end(
-                reason=_reason(info, terminated=terminated),
+                reason=end_reason(info, terminated=terminated),
                 finish_ms=float(info["lap_time_ms"]) if info.get("finished") else None,
             )
             segments.append(self._last(end, terminated=terminated, truncated=truncated))
@@ -175,12 +175,3 @@ class SegmentBuilder:
             end=end,
         )
         return Segment(meta=meta, frames=np.stack(self._frames).astype(np.uint8, copy=False))
-
-
-def _reason(info: dict[str, Any], *, terminated: bool) -> str:
-    """Returns the game's word for the end, or a plain one where it has none."""
-    if info.get("end_reason"):
-        return str(info["end_reason"])
-    if info.get("finished"):
-        return "finish"
-    return "terminated" if terminated else "time_limit"

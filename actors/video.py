@@ -127,7 +127,7 @@ def _verdict(attempt: Attempt) -> str:
         return ""
     if attempt.info.get("finished"):
         return f"FINISH  {clock(float(attempt.info['lap_time_ms']))}"
-    return str(attempt.info.get("end_reason", "")).replace("_", " ")
+    return attempt.reason.replace("_", " ")
 
 
 @contextmanager

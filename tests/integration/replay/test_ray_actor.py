@@ -1,6 +1,6 @@
-import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -9,6 +9,7 @@ import redis
 
 from common.errors import CorruptError, UnreachableError
 from common.keys import Keys
+from deploy.ray_cluster import private_ray
 from replay_server.client import ReplayClient
 from replay_server.contract_store import put_contract
 from replay_server.control import Control
@@ -19,10 +20,10 @@ pytestmark = [pytest.mark.redis, pytest.mark.ray, pytest.mark.filterwarnings("de
 
 
 @pytest.fixture
-def cluster() -> Iterator[None]:
-    ray.init(num_cpus=1, include_dashboard=False, logging_level=logging.ERROR)
-    yield
-    ray.shutdown()
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    with private_ray(num_cpus=1, run_folder=tmp_path, logs=tmp_path):
+        yield
 
 
 def ask(client: ReplayClient) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from actors.game_contract import end_reason
 from actors.games import game_spec, make_game
 from common.config import Config, GameConfig
 from common.errors import ConfigError
@@ -212,3 +213,16 @@ def test_render_mode_reaches_a_factory_that_takes_one() -> None:
     env.reset()
     assert env.render().shape == (90, 160, 3)
     assert make_game(config("featureless"), training=False, seed=0, render=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("info", "terminated", "word"),
+    [
+        ({"end_reason": "stuck"}, True, "stuck"),
+        ({"finished": True}, True, "finish"),
+        ({}, True, "terminated"),
+        ({}, False, "time_limit"),
+    ],
+)
+def test_an_end_has_a_word(info: dict[str, object], *, terminated: bool, word: str) -> None:
+    assert end_reason(info, terminated=terminated) == word
