@@ -105,7 +105,7 @@ class _Film:
         time_ms = attempt.info.get("lap_time_ms")
         features = attempt.observation["features"]
         camera = attempt.observation["image"][-1]
-        picture = self._env.render()
+        picture = _picture(self._env)
         moment = Moment(
             time_ms=len(attempt.actions) * self._step_ms if time_ms is None else float(time_ms),
             camera=camera,
@@ -119,6 +119,14 @@ class _Film:
         )
         shown = picture if isinstance(picture, np.ndarray) else camera
         return self._overlay.draw(shown, moment)
+
+
+def _picture(env: Game) -> object:
+    """Returns what the game renders; None where it does not, as ``gymnasium.Env`` itself does not."""
+    try:
+        return env.render()
+    except NotImplementedError:
+        return None
 
 
 def _verdict(attempt: Attempt) -> str:

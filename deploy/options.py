@@ -9,7 +9,8 @@ ConfigFile = Annotated[
     Path | None, Parameter(name="--config", help="YAML file with the keys to change.")
 ]
 Preset = Annotated[
-    str | None, Parameter(name="--preset", help="Starting point: proven, quickstart or failed-run.")
+    str | None,
+    Parameter(name="--preset", help="Starting point: proven, quickstart, failed-run or breakout."),
 ]
 Settings = Annotated[
     tuple[str, ...],

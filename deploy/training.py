@@ -131,9 +131,11 @@ def _launch(
 
 def _greet(console: RunConsole, plan: TrainPlan, folder: RunFolder) -> None:
     config = plan.config
+    game = config.game
+    shown = f"{game.name} {game.track}" if game.name == "sim" else game.name
     console.say(
         f"{'Resuming' if plan.resumed else 'Run'} {folder.path}\n"
-        f"game {config.game.name} {config.game.track}, preset {plan.preset}, "
+        f"game {shown}, preset {plan.preset}, "
         f"{config.actors.count} actor{'s' if config.actors.count != 1 else ''}; "
         "Ctrl-C once ends in order, twice at once"
     )

@@ -92,6 +92,16 @@ class RealTimeCorridor(Corridor):
     metadata: ClassVar[dict[str, Any]] = {**Corridor.metadata, "real_time": True, "step_s": 0.001}
 
 
+class Unseen(Corridor):
+    """A corridor that leaves ``render`` to ``gymnasium.Env``, as most games of one's own do."""
+
+    render = gymnasium.Env.render
+
+
+def unseen() -> Corridor:
+    return Unseen()
+
+
 def featureless() -> Corridor:
     return Corridor(n_features=0)
 

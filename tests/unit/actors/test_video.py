@@ -59,6 +59,13 @@ def test_a_game_without_a_picture_shows_its_camera(tmp_path: Path) -> None:
     assert frames_of(out)[0].max() > 200
 
 
+def test_a_game_that_defines_no_render_shows_its_camera(tmp_path: Path) -> None:
+    game = GameConfig(name="tests.support.tiny_games:unseen", max_episode_steps=5)
+    out = tmp_path / "lap.mp4"
+    film(game, out, render=True)
+    assert frames_of(out)[0].max() > 200
+
+
 def test_the_file_plays_everywhere(tmp_path: Path) -> None:
     """Browsers and phones want yuv420p H.264."""
     out = tmp_path / "lap.mp4"
