@@ -21,7 +21,7 @@ from common.segment import MAX_FRAMES, Segment, max_steps
 from learner.batch import Batch
 from learner.n_step import n_step_rows
 
-_SHORT_EPISODE_STEPS = 25
+_SHORT_EPISODE_STEPS = 32
 """Each segment repeats ``history`` frames; episodes down to this length still fill the capacity."""
 _NO_FRAMES = -1
 

@@ -37,7 +37,7 @@ def test_the_proven_capacity_holds_100_000_transitions_in_half_a_gigabyte() -> N
         batch_size=32,
         device=torch.device("cpu"),
     )
-    assert store.bytes_reserved < 480_000_000
+    assert store.bytes_reserved <= 470_000_000
 
 
 @pytest.mark.parametrize("length", [25, 59, 60, 300])
