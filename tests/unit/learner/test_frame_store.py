@@ -40,8 +40,8 @@ def test_the_proven_capacity_holds_100_000_transitions_in_half_a_gigabyte() -> N
     assert store.bytes_reserved <= 470_000_000
 
 
-@pytest.mark.parametrize("length", [25, 59, 60, 300])
-def test_episodes_down_to_25_steps_fill_the_capacity(length: int) -> None:
+@pytest.mark.parametrize("length", [32, 59, 60, 300])
+def test_episodes_down_to_32_steps_fill_the_capacity(length: int) -> None:
     store, driver = make_store(), make_driver()
     while store.high < 5000:
         for segment in driver.episode(length, terminated=True)[0]:
