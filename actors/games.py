@@ -17,8 +17,8 @@ from actors.first_seed import FirstSeed
 from actors.game_contract import CheckedGame, Game, check_spaces
 from actors.reward_clip import RewardClip
 from actors.reward_scale import RewardScale
-from common.config import GameConfig
 from common.errors import ConfigError
+from common.game_config import GameConfig
 from common.game_spec import GameSpec, action_history_features
 
 _LATER = ("standin", "tm20")
@@ -104,7 +104,7 @@ def _feature_scale(config: GameConfig, n_own: int) -> tuple[float, ...]:
     are taken as they are unless the config says otherwise.
     """
     default = GameConfig.model_fields["feature_scale"].default
-    if config.name != "sim" and config.feature_scale == default:
+    if not config.drives_car and config.feature_scale == default:
         return (1.0,) * n_own
     if len(config.feature_scale) != n_own:
         raise ConfigError(
@@ -118,7 +118,7 @@ def _feature_scale(config: GameConfig, n_own: int) -> tuple[float, ...]:
 
 def _action_table(game: Game, config: GameConfig) -> npt.NDArray[np.float32]:
     """Returns what stands for each action in the history: controls for the car, else one hot."""
-    if config.name == "sim":
+    if config.drives_car:
         return np.asarray(config.actions, dtype=np.float32)
     assert isinstance(game.action_space, spaces.Discrete)
     return np.eye(int(game.action_space.n), dtype=np.float32)

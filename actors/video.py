@@ -13,8 +13,8 @@ from actors.evaluation import Attempt, Lap
 from actors.game_contract import Game
 from actors.overlay import HEIGHT, WIDTH, Moment, Overlay, action_label, clock
 from actors.policy import Policy
-from common.config import GameConfig
 from common.errors import ConfigError, MachineError
+from common.game_config import GameConfig
 from common.output_folder import make_output_folder
 
 _FPS = 20

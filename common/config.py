@@ -6,67 +6,18 @@ the section that it needs. Files, ``--set`` and presets are the business of ``de
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from common.segment import MAX_FRAMES
-
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-ActionRow = tuple[Fraction, Fraction, Annotated[float, Field(ge=-1.0, le=1.0)]]
-
-PROVEN_ACTIONS: tuple[ActionRow, ...] = (
-    (0.0, 0.0, 0.0),
-    (1.0, 0.0, 0.0),
-    (1.0, 0.0, -1.0),
-    (1.0, 0.0, 1.0),
-    (0.0, 0.0, -1.0),
-    (0.0, 0.0, 1.0),
-    (0.0, 0.0, -0.3),
-    (0.0, 0.0, 0.3),
-    (0.0, 1.0, 0.0),
-    (1.0, 1.0, -1.0),
-    (1.0, 1.0, 1.0),
+from common.config_section import (
+    Fraction,
+    NonNegative,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Section,
 )
-
-
-class Section(BaseModel):
-    """A frozen part of the tree that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class GameConfig(Section):
-    """Which game is driven, and what it shows."""
-
-    name: str = "sim"
-    """sim (built in), standin, tm20, or module:factory for any Gymnasium environment."""
-    track: str = "first-lap"
-    """Track or map of the game; for sim a named track or generated:<seed>."""
-    options: dict[str, bool | int | float | str] = {}
-    """Further keyword arguments for the game's factory."""
-    history: Positive = 4
-    """Camera frames stacked in one observation (frames)."""
-    image_size: Positive = 64
-    """Height and width of the camera frame of sim, standin and tm20 (pixels)."""
-    feature_scale: tuple[PositiveFloat, ...] = (1000.0, 10.0, 10000.0)
-    """Divisor of each car feature: speed (m/s), gear, engine rpm. Saved with the weights."""
-    actions: tuple[ActionRow, ...] = Field(default=PROVEN_ACTIONS, min_length=2, max_length=256)
-    """The discrete actions, rows of [gas, brake, steer]; steer -1 is full left."""
-    action_history: NonNegative = 0
-    """Past actions appended to the features (actions); the failed run used 4, the proven run 0."""
-    max_episode_steps: Positive = 1500
-    """Time limit of an episode (env steps); reaching it truncates."""
-    finish_bonus: NonNegativeFloat = 0.0
-    """Reward added once at the finish line (reward units); the proven run had none."""
-    reward_scale: PositiveFloat = 1.0
-    """Factor of every reward of the game (1), applied before reward_clip; 1 leaves them alone."""
-    reward_clip: NonNegativeFloat = 0.0
-    """Rewards are clipped to plus and minus this (reward units); 0 leaves them alone."""
-    start_jitter: Fraction = 0.0
-    """Randomness of sim's start pose while training (0 none, 1 the widest)."""
+from common.game_config import GameConfig
+from common.segment import MAX_FRAMES
 
 
 class NetworkConfig(Section):

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from common.config import GameConfig
+from common.game_config import GameConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +51,5 @@ def action_history_features(game: GameConfig, n_actions: int) -> int:
 
     Each past action is its row of controls where the game has an action table, else one hot.
     """
-    width = len(game.actions[0]) if game.name == "sim" else n_actions
+    width = len(game.actions[0]) if game.drives_car else n_actions
     return game.action_history * width

@@ -11,7 +11,7 @@ from actors.games import game_spec, make_game
 from actors.policy import Policy
 from actors.process_setup import share_the_machine
 from actors.video import record_lap
-from common.config import GameConfig
+from common.game_config import GameConfig
 from common.errors import ConfigError, MismatchError
 from common.policy_file import STATE, StoredPolicy, load_policy
 

@@ -10,7 +10,8 @@ from actors.evaluation import Attempt, EvaluationReport, Lap, evaluate, lap_seed
 from actors.game_contract import Game
 from actors.games import game_spec, make_game
 from actors.policy import Policy
-from common.config import Config, GameConfig, NetworkConfig
+from common.config import Config, NetworkConfig
+from common.game_config import GameConfig
 from common.network import network_for
 
 

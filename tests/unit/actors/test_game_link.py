@@ -7,8 +7,8 @@ import pytest
 from actors.game_contract import Game
 from actors.game_link import GameFaultError, GameLink
 from actors.games import make_game
-from common.config import GameConfig
 from common.errors import ConfigError, MachineError
+from common.game_config import GameConfig
 from tests.support.tiny_games import Corridor
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from actors.game_contract import end_reason
 from actors.games import game_spec, make_game
-from common.config import Config, GameConfig
+from common.config import Config
 from common.errors import ConfigError
+from common.game_config import GameConfig
 
 TINY = "tests.support.tiny_games"
 

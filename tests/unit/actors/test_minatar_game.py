@@ -9,8 +9,8 @@ from gymnasium.utils.env_checker import check_env
 
 from actors.games import game_spec, make_game
 from actors.minatar_game import LEVELS, breakout
-from common.config import GameConfig
 from common.errors import ConfigError
+from common.game_config import GameConfig
 
 NAME = "actors.minatar_game:breakout"
 

@@ -14,8 +14,9 @@ from actors.games import game_spec, make_game
 from actors.overlay import HEIGHT, WIDTH, action_label, clock
 from actors.policy import Policy
 from actors.video import record_lap
-from common.config import Config, GameConfig, NetworkConfig
+from common.config import Config, NetworkConfig
 from common.errors import MachineError
+from common.game_config import GameConfig
 from common.network import network_for
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from common.config import Config, GameConfig, NetworkConfig
+from common.config import Config, NetworkConfig
 from common.errors import ConfigError, CorruptError
+from common.game_config import GameConfig
 from common.game_spec import GameSpec
 from common.network import network_for
 from common.policy_file import (
