@@ -28,6 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(PIP) --editable . --group dev
+	$(if $(filter Windows_NT,$(OS)),,$(PIP) --no-deps tmrl)
 	@touch $@
 	@echo "ready: $(BIN)/apexmania --help"
 

@@ -1,6 +1,8 @@
 """Fixtures that several folders of tests share."""
 
 import itertools
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,18 @@ from replay_server.connection import connect
 from tests.support.redis_server import RedisServer
 
 _runs = itertools.count()
+_DISPLAY_PROGRAMS = ("Xvfb", "xdotool")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what needs a private display where there can be none; APEXMANIA_NEED_DISPLAY refuses that."""
+    missing = [program for program in _DISPLAY_PROGRAMS if shutil.which(program) is None]
+    if not missing or os.environ.get("APEXMANIA_NEED_DISPLAY"):
+        return
+    reason = f"{' and '.join(missing)} missing: apt-get install xvfb xdotool"
+    for item in items:
+        if item.get_closest_marker("display"):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
