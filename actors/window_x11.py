@@ -35,6 +35,7 @@ class X11Windows:
                 "Run this in the session that shows the game, or: export DISPLAY=:0",
             )
         self._window: XWindow = None
+        _knock(self._name)
         with self._answering():
             from Xlib import display as xlib_display  # noqa: PLC0415 - Linux only
 
