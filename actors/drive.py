@@ -57,6 +57,8 @@ class DriveReport:
         env_steps: env steps of this start.
         episodes: episodes handed to the log.
         faults: how often the game failed.
+        fault_causes: the same by cause.
+        env_restarts: how often the game, or what it mends by itself, was started anew.
         flushed: whether everything reached the log; else the rest waits in the spool.
         writer: what became of the segments.
     """
@@ -64,6 +66,8 @@ class DriveReport:
     env_steps: int
     episodes: int
     faults: int
+    fault_causes: dict[str, int]
+    env_restarts: int
     flushed: bool
     writer: WriterCounters
 
@@ -162,7 +166,13 @@ def run_actor(
         driver.run(watch=heart.raise_failure)
         flushed = writer.flush(_FLUSH_S)
         report = DriveReport(
-            driver.env_steps, driver.episodes, link.faults, flushed, writer.counters()
+            env_steps=driver.env_steps,
+            episodes=driver.episodes,
+            faults=link.faults,
+            fault_causes=dict(link.fault_causes),
+            env_restarts=link.env_restarts,
+            flushed=flushed,
+            writer=writer.counters(),
         )
     _log.info("actor_ended", actor=place.name, env_steps=report.env_steps, flushed=flushed)
     return report
@@ -227,6 +237,9 @@ class _Vitals:
             "weights_corrupt": counters.corrupt,
             "weights_refused": counters.refused,
             "faults": self._link.faults,
+            "fault_causes": dict(self._link.fault_causes),
+            "env_restarts": self._link.env_restarts,
+            "game_state": self._link.state,
             "frame": thumbnail(observation["image"][-1]) if observation is not None else b"",
             **asdict(writer),
         }

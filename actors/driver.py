@@ -8,8 +8,8 @@ from typing import Protocol
 import structlog
 
 from actors.fleet_follower import FleetFollower
-from actors.game_contract import Observation
-from actors.game_link import GameFaultError, GameLink
+from actors.game_contract import GameFaultError, Observation
+from actors.game_link import GameLink
 from actors.policy import Policy
 from actors.segment_builder import SegmentBuilder
 from actors.weights_follower import WeightsFollower
@@ -132,8 +132,8 @@ class Driver:
             action = self._policy.act(observation, self.epsilon)
             try:
                 observation, reward, terminated, truncated, info = self._link.step(action)
-            except GameFaultError:
-                self._close(FAULT)
+            except GameFaultError as fault:
+                self._close(f"{FAULT}:{fault.cause}")
                 return
             self._note_pace(time.monotonic() - began_s)
             steps += 1

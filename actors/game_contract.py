@@ -12,7 +12,7 @@ A game is a Gymnasium environment with
 """
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -32,6 +32,41 @@ MAX_ACTIONS = 256
 _IMAGE_DIMENSIONS = 3
 _STACK_CHECKS = 100
 _DOCS = "docs/games.md shows the contract with a worked example"
+
+
+class GameFaultError(Exception):
+    """Something broke between us and the game; the episode is over, the actor is not.
+
+    A game that mends itself raises it from ``step`` or ``reset`` and is asked for ``reset`` again.
+
+    Args:
+        cause: constant name, such as those of ``actors.game_trouble``.
+        detail: what was seen.
+    """
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(cause, detail)
+        self.cause = cause
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """Returns cause and detail."""
+        return f"{self.cause}: {self.detail}" if self.detail else self.cause
+
+
+class GameNotReadyError(GameFaultError):
+    """The game cannot start an episode yet; nothing broke since, and ``reset`` may be called again."""
+
+
+@runtime_checkable
+class SelfMendingGame(Protocol):
+    """A game that brings itself back after a fault, however long that takes.
+
+    Attributes:
+        restarts: how often it started its own parts anew.
+    """
+
+    restarts: int
 
 
 def check_spaces(name: str, env: Game) -> None:

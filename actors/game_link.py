@@ -1,35 +1,46 @@
 """Holds a game that may fail, and makes a new one when it did."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 
-from actors.game_contract import Game, Observation
+from actors.game_contract import (
+    Game,
+    GameFaultError,
+    GameNotReadyError,
+    Observation,
+    SelfMendingGame,
+)
 from common.errors import ApexManiaError, MachineError
 
 _log = structlog.get_logger()
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+_BREATH_S = 0.05
 MAX_CONSECUTIVE_FAULTS = 8
-
-
-class GameFaultError(Exception):
-    """The game raised in the middle of an episode."""
+STARTING, DRIVING = "starting", "driving"
 
 
 class GameLink:
     """A game behind a fence: what it raises ends an episode, not the actor.
 
     Our own errors pass through, since they say that the game breaks its contract and trying again would
-    not help.
+    not help. A game that raises ``GameFaultError`` mends itself: it is kept, asked again for as long as
+    it takes, and its trouble is told once for each change.
 
     Args:
-        make_env: builds the game, again after each fault.
+        make_env: builds the game, again after each fault of one that does not mend itself.
         stop: ends the waits.
         max_faults: faults without a whole episode between them after which the actor gives up.
         first_pause_s: wait after the first fault; it doubles with each further one.
+
+    Attributes:
+        faults: how often the game failed.
+        fault_causes: the same by cause; where the game names none, the type of what it raised.
+        state: ``driving``, ``starting``, or what keeps the game from driving.
     """
 
     def __init__(
@@ -46,12 +57,23 @@ class GameLink:
         self._first_pause_s = first_pause_s
         self._env: Game | None = None
         self._consecutive = 0
+        self._built = 0
         self.faults = 0
+        self.fault_causes: Counter[str] = Counter()
+        self.state = STARTING
+
+    @property
+    def env_restarts(self) -> int:
+        """How often the game, or what it mends by itself, was started anew."""
+        env: object = None if self._env is None else self._env.unwrapped
+        own = env.restarts if isinstance(env, SelfMendingGame) else 0
+        return max(0, self._built - 1) + own
 
     def open(self) -> Game:
         """Returns the game, built if need be; what its construction raises passes through."""
         if self._env is None:
             self._env = self._make_env()
+            self._built += 1
         return self._env
 
     def reset(self) -> tuple[Observation, dict[str, Any]] | None:
@@ -67,9 +89,14 @@ class GameLink:
                 started: tuple[Observation, dict[str, Any]] = self.open().reset()
             except ApexManiaError:
                 raise
+            except GameNotReadyError as error:
+                self._note_state(error)
+            except GameFaultError as error:
+                self._note_fault(error)
             except Exception as error:  # noqa: BLE001 - a game may raise anything
                 self._note(error)
             else:
+                self.state = DRIVING
                 return started
         return None
 
@@ -77,7 +104,7 @@ class GameLink:
         """Does one env step.
 
         Raises:
-            GameFaultError: the game raised; it is rebuilt at the next reset.
+            GameFaultError: the game raised; it is rebuilt or mends itself at the next reset.
             MachineError: the game failed too often.
         """
         assert self._env is not None, "reset() comes first"
@@ -85,9 +112,12 @@ class GameLink:
             observation, reward, terminated, truncated, info = self._env.step(action)
         except ApexManiaError:
             raise
+        except GameFaultError as error:
+            self._note_fault(error)
+            raise
         except Exception as error:
             self._note(error)
-            raise GameFaultError from error
+            raise GameFaultError(type(error).__name__, str(error)) from error
         if terminated or truncated:
             self._consecutive = 0
         return observation, float(reward), terminated, truncated, info
@@ -109,9 +139,25 @@ class GameLink:
         pause_s = self._first_pause_s * 2.0 ** (self._consecutive - 1)
         return self._stop.wait(min(pause_s, _LONGEST_PAUSE_S))
 
+    def _note_fault(self, error: GameFaultError) -> None:
+        """Counts a fault of a game that mends itself."""
+        self.faults += 1
+        self.fault_causes[error.cause] += 1
+        self.state = error.cause
+        _log.warning("game_fault", cause=error.cause, detail=error.detail, faults=self.faults)
+
+    def _note_state(self, error: GameNotReadyError) -> None:
+        """Tells what the game waits for, once for each change, and gives others a turn."""
+        if error.cause != self.state:
+            self.state = error.cause
+            _log.info("game_not_ready", cause=error.cause, detail=error.detail)
+        self._stop.wait(_BREATH_S)
+
     def _note(self, error: Exception) -> None:
         """Counts a fault and drops the game."""
         self.faults += 1
+        self.fault_causes[type(error).__name__] += 1
+        self.state = type(error).__name__
         self._consecutive += 1
         _log.warning("game_fault", error=repr(error), consecutive=self._consecutive)
         self.close()

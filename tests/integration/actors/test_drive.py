@@ -141,7 +141,7 @@ def test_a_fault_of_the_game_truncates_the_episode(
     first = logged(connection, keys, contract)[0].meta
     assert (first.steps, first.truncated, first.terminated) == (3, True, False)
     assert first.end is not None
-    assert first.end.reason == "fault"
+    assert first.end.reason == "fault:ConnectionResetError"
 
 
 def test_a_game_that_always_fails_ends_the_actor(
