@@ -22,10 +22,10 @@ def doctor(
     json_output: Json = False,
 ) -> int:
     """Prints one line a check; the exit code is 3 where one failed."""
-    from deploy.doctor import CHECKS, examine  # noqa: PLC0415 - psutil only when it examines
+    from deploy.doctor.machine import CHECKS, examine_machine  # noqa: PLC0415 - psutil only when it examines
 
     sys.stderr.write(f"Running up to {len(CHECKS)} checks; the slow ones take some seconds.\n")
-    findings = examine(role)  # type: ignore[arg-type] # examine names the roles itself
+    findings = examine_machine(role)  # type: ignore[arg-type] # it names the roles itself
     failed = any(finding.level == "fail" for finding in findings)
     if json_output:
         print(json.dumps({"ok": not failed, "checks": [f.to_dict() for f in findings]}, indent=2))

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from common.errors import ConfigError
-from deploy import cli, doctor
-from deploy.doctor import Finding
+from deploy import cli
+from deploy.doctor import machine
+from deploy.doctor.finding import Finding
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray]
 
@@ -21,7 +22,7 @@ def test_the_installation_is_fine_and_doctor_says_so_as_json(
     failed = {check["check"]: check for check in report["checks"] if check["level"] == "fail"}
     assert [check for name, check in failed.items() if name not in SIZES] == []
     assert (code, report["ok"]) == ((3, False) if failed else (0, True))
-    assert {check["check"] for check in report["checks"]} == set(doctor.CHECKS)
+    assert {check["check"] for check in report["checks"]} == set(machine.CHECKS)
 
 
 def test_a_failed_check_has_a_fix_and_sets_the_exit_code(
@@ -34,7 +35,7 @@ def test_a_failed_check_has_a_fix_and_sets_the_exit_code(
         return Finding("disk", "fail", "0 GB", "free 5 GB")
 
     monkeypatch.setattr(
-        doctor, "CHECKS", {"disk": (wrong, ("replay",)), "ports": (broken, ("replay",))}
+        machine, "CHECKS", {"disk": (wrong, ("replay",)), "ports": (broken, ("replay",))}
     )
     assert cli.main(["doctor", "--role", "replay"]) == 3
     out = capsys.readouterr().out
@@ -44,4 +45,4 @@ def test_a_failed_check_has_a_fix_and_sets_the_exit_code(
 
 def test_an_unknown_role_is_refused() -> None:
     with pytest.raises(ConfigError, match="no role"):
-        doctor.examine("driver")  # type: ignore[arg-type]
+        machine.examine_machine("driver")  # type: ignore[arg-type]

@@ -10,17 +10,16 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
 
 from common.errors import ApexManiaError, ConfigError
+from deploy.doctor.finding import Finding
 from deploy.import_names import import_name_problems
 
 Role = Literal["actor", "learner", "replay", "all"]
-Level = Literal["ok", "warn", "fail"]
 
 _TIME_LIMIT_S = 60.0
 _ENOUGH_DISK = 5 * 10**9
@@ -47,31 +46,10 @@ print(torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_nam
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        check: its name.
-        level: ok, warn (it works, but) or fail.
-        found: what is there.
-        fix: what to do, empty where all is well.
-    """
-
-    check: str
-    level: Level
-    found: str
-    fix: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON."""
-        return asdict(self)
-
-
 Check = Callable[[], Finding]
 
 
-def examine(role: Role = "all") -> list[Finding]:
+def examine_machine(role: Role = "all") -> list[Finding]:
     """Runs the checks that a role needs and returns their findings in order.
 
     Args:
@@ -118,7 +96,7 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     """Compares what is installed with the constraints that were tested together."""
-    file = Path(__file__).resolve().parent.parent / "constraints.txt"
+    file = Path(__file__).resolve().parents[2] / "constraints.txt"
     if not file.exists():
         return Finding("packages", "ok", "installed from a wheel, no constraints to compare with")
     wrong = []
@@ -205,7 +183,9 @@ def _cores() -> Finding:
 
 
 def _temporary() -> Finding:
-    with tempfile.TemporaryDirectory(prefix="am-", dir="/tmp") as name:
+    # Ray and Redis put their sockets into /tmp itself, wherever TMPDIR points; Windows has none.
+    folder = None if sys.platform == "win32" else "/tmp"  # noqa: S108 - a name
+    with tempfile.TemporaryDirectory(prefix="am-", dir=folder) as name:
         (Path(name) / "probe").write_text("x", encoding="ascii")
     return Finding("/tmp", "ok", "writable")  # noqa: S108 - a name
 
