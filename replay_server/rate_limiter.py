@@ -98,15 +98,16 @@ class RateLimiter:
             return True
         return inserted * self.samples_per_insert - sampled <= self._highest
 
-    def state(self, *, inserted: int, sampled: int, count: int, lacking: int = 0) -> LimiterState:
+    def state(self, *, inserted: int, sampled: int, count: int, needed_id: int = 0) -> LimiterState:
         """Returns all of it for a learner that takes ``count`` transitions at a time.
 
         Args:
             inserted: transitions in the log, ever.
             sampled: transitions handed out, ever.
             count: transitions that the learner takes at a time.
-            lacking: transitions without which it cannot sample whatever the ratio says, because a
-                part of the log was lost; actors may always insert so many.
+            needed_id: id up to which actors may insert whatever the ratio says, because the learner
+                cannot sample before it has so many: a part of the log was lost. An id and no
+                distance: a distance would move on with each insert while the learner is busy.
         """
         most = int((self._highest + sampled) // self.samples_per_insert) + 1
         may_insert = self.may_insert(inserted=inserted, sampled=sampled)
@@ -115,8 +116,8 @@ class RateLimiter:
             sampled=sampled,
             samples_per_insert=self.samples_per_insert,
             may_sample=self.may_sample(inserted=inserted, sampled=sampled, count=count),
-            may_insert=may_insert or lacking > 0,
-            max_inserted=max(most, inserted + lacking),
+            may_insert=may_insert or inserted < needed_id,
+            max_inserted=max(most, needed_id),
         )
 
 

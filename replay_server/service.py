@@ -85,7 +85,7 @@ class ReplayService:
         self._sampled = 0
         self._learner_steps = 0
         self._restored: tuple[int, int] | None = None
-        self._lacking = 0
+        self._needed_id = 0
         self._learner_low: int | None = None
         self._needed_from: int | None = None
         self._published: LimiterState | None = None
@@ -319,7 +319,7 @@ class ReplayService:
         needed = request.batch_size if self._sampled else self._limiter.min_size_to_sample
         usable = priorities.total > 0.0 or request.high < self._index.next_id
         readable = self._index.next_id - priorities.low if usable else 0
-        self._lacking = max(0, needed - readable)
+        self._needed_id = self._index.next_id + max(0, needed - readable)
         if behind or held < needed or priorities.total <= 0.0:
             return "starved"
         allowed = self._limiter.may_sample(
@@ -332,7 +332,7 @@ class ReplayService:
             inserted=self._index.next_id,
             sampled=self._sampled,
             count=self._batch_size,
-            lacking=self._lacking,
+            needed_id=self._needed_id,
         )
 
     def _publish_limiter(self) -> None:

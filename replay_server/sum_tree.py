@@ -91,6 +91,8 @@ class SumTree:
         self._nodes: Floats = np.zeros(2 * self._width)
         self._assign = _assign_compiled if compiled else _assign_numpy
         self._draw = _draw_compiled if compiled else _draw_numpy
+        if compiled:
+            self._compile()
 
     @property
     def total(self) -> float:
@@ -127,6 +129,12 @@ class SumTree:
         assert self._nodes[1] > 0.0, "an empty tree has nothing to draw"
         drawn: Ints = self._draw(self._nodes, uniforms)
         return drawn
+
+    def _compile(self) -> None:
+        """Compiles or loads the compiled code, which takes seconds, before anybody waits for a sample."""
+        nothing = np.zeros(0, np.int64)
+        self._assign(self._nodes, nothing, np.zeros(0))
+        self._draw(self._nodes, np.zeros(1))
 
     def check_valid(self) -> None:
         """Asserts that every parent is the sum of its children and nothing lies outside."""

@@ -259,6 +259,29 @@ def test_actors_may_refill_a_log_that_was_lost_at_the_edge_of_the_band(
     assert not again.limiter.may_insert
 
 
+def test_the_room_before_the_first_sample_does_not_grow_with_what_is_inserted(
+    connection: redis.Redis, redis_url: str, keys: Keys
+) -> None:
+    service = make_service(connection, keys, start=500)
+    asked = service.sample(request())
+    assert asked.status == "starved"
+    most = asked.limiter.max_inserted
+    assert most < 700, "the start size and the width of the band"
+    # From here on the learner is busy with something else and asks no more.
+    writer = make_writer(redis_url, keys)
+    for first in range(0, 60, 20):
+        write(writer, range(first, first + 20))
+        assert writer.flush(10)
+        ingest_all(service)
+        service.tick()
+        published = read_limiter(connection, keys)
+        assert published is not None
+        assert published.inserted == (first + 20) * 20
+        assert published.max_inserted == most
+        assert published.may_insert == (published.inserted < most)
+    writer.close()
+
+
 def test_a_restarted_service_counts_what_was_sampled_after_its_snapshot(
     connection: redis.Redis, redis_url: str, keys: Keys
 ) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from actors.insert_budget import RENEWAL_S, InsertBudget
+from common.segment import MAX_FRAMES
 from replay_server.rate_limiter import LimiterState, RateLimiter
 
 
@@ -45,12 +46,58 @@ def test_the_same_state_buys_again_only_after_a_while() -> None:
     assert spent(budget) == 10
 
 
-def test_a_new_state_buys_at_once() -> None:
+def test_little_is_driven_while_a_service_that_hangs_publishes_nothing_new() -> None:
+    budget = InsertBudget(2)
+    stuck = state(1100, 3300)
+    driven = 0
+    for tick in range(500):
+        budget.see(stuck, now_s=0.02 * tick)
+        driven += spent(budget)
+    assert 1100 + MAX_FRAMES <= driven <= 1100 + 10 * MAX_FRAMES
+
+
+def test_an_actor_with_little_room_still_fills_its_segment() -> None:
+    budget = InsertBudget(200)
+    stuck = state(0, 95)
+    driven = 0
+    for tick in range(3000):
+        budget.see(stuck, now_s=0.02 * tick)
+        driven += spent(budget)
+    assert driven >= MAX_FRAMES
+
+
+def test_a_new_maximum_buys_at_once() -> None:
     budget = InsertBudget(1)
     budget.see(state(0, 100), now_s=0.0)
     assert spent(budget) == 100
-    budget.see(state(59, 100), now_s=0.001)
-    assert spent(budget) == 41
+    budget.see(state(59, 110), now_s=0.001)
+    assert spent(budget) == 51
+
+
+def test_what_was_bought_is_not_bought_again_when_it_is_counted() -> None:
+    budget = InsertBudget(1)
+    budget.see(state(0, 3300), now_s=0.0)
+    assert spent(budget) == 3300
+    for tick in range(1, 50):
+        budget.see(state(59 * tick, 3300), now_s=0.001 * tick)
+        assert spent(budget) == 0
+
+
+def test_a_slow_start_loses_nothing_of_what_was_bought() -> None:
+    budget = InsertBudget(2)
+    for tick in range(100):
+        budget.see(state(0, 3300), now_s=0.02 * tick)
+    assert spent(budget) == 1650
+
+
+def test_the_share_of_a_lost_actor_is_driven_by_the_others() -> None:
+    budget = InsertBudget(2)
+    driven = 0
+    for tick in range(500):
+        now_s = 0.02 * tick
+        budget.see(state(driven, 3300, may_insert=driven < 3300), now_s=now_s)
+        driven += spent(budget)
+    assert 3300 <= driven < 3300 + MAX_FRAMES
 
 
 def test_a_state_without_a_maximum_does_not_hold_anyone_back() -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -93,3 +96,14 @@ def test_sums_do_not_drift(*, compiled: bool) -> None:
 def test_an_empty_tree_draws_nothing() -> None:
     with pytest.raises(AssertionError):
         SumTree(4).draw(np.zeros(1))
+
+
+@pytest.mark.skipif(not COMPILED, reason="no numba")
+def test_a_new_tree_is_compiled_already() -> None:
+    # A process of its own: in this one other tests have compiled long ago.
+    report = "from replay_server import sum_tree as s; s.SumTree(8); "
+    report += "print(len(s._assign_compiled.signatures), len(s._draw_compiled.signatures))"
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "1"]
