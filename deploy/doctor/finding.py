@@ -35,13 +35,16 @@ class Finding:
         return asdict(self)
 
 
-def troubled(check: str, cause: str, found: str) -> Finding:
+def troubled(
+    check: str, cause: str, found: str, *, figures: dict[str, float] | None = None
+) -> Finding:
     """Returns a failure whose meaning and fix are in the table of troubles.
 
     Args:
         check: its name.
         cause: which trouble.
         found: what was seen of it here.
+        figures: what was measured.
     """
     trouble = TROUBLES[cause]
     return Finding(
@@ -51,6 +54,7 @@ def troubled(check: str, cause: str, found: str) -> Finding:
         trouble.fix,
         cause=cause,
         docs=trouble.anchor,
+        figures=figures or {},
     )
 
 
