@@ -14,6 +14,7 @@ from deploy.run_progress import RunProgress
 _PLAIN_EVERY_S = 60.0
 _PLAIN_FIRST_AFTER_S = 10.0
 _MISSING = "-"
+DRIVING, WAITING = "drives", "waiting for the learner"
 
 
 class RunConsole(Protocol):
@@ -105,7 +106,7 @@ def plain_line(progress: RunProgress, *, elapsed_s: float, left: str) -> str:
     metrics = progress.metrics
     parts = (
         clock(elapsed_s),
-        f"env steps {progress.env_steps:,} ({number(_env_rate(progress), 0)}/s)",
+        f"env steps {progress.env_steps:,} ({_env_pace(progress)})",
         f"learner steps {progress.learner_steps:,} ({number(metrics.get('updates_per_s'), 0)}/s)",
         f"episodes {progress.episodes:,}",
         f"finishes {progress.finishes:,}",
@@ -169,8 +170,9 @@ def _actors(progress: RunProgress) -> Table:
         "last reward",
         "weights",
         "spooled",
+        "state",
     ):
-        table.add_column(name, justify="left" if name == "actor" else "right")
+        table.add_column(name, justify="left" if name in {"actor", "state"} else "right")
     for name, heart in sorted(actor_hearts(progress).items()):
         table.add_row(
             name,
@@ -180,6 +182,7 @@ def _actors(progress: RunProgress) -> Table:
             number(heart.get("last_return"), 1),
             number(heart.get("param_version"), 0),
             number(heart.get("spooled_segments"), 0),
+            actor_state(heart),
         )
     return table
 
@@ -187,6 +190,22 @@ def _actors(progress: RunProgress) -> Table:
 def actor_hearts(progress: RunProgress) -> dict[str, dict[str, Any]]:
     """Returns the heartbeats that come from actors."""
     return {name: heart for name, heart in progress.hearts.items() if "fps" in heart}
+
+
+def actor_state(heart: dict[str, Any]) -> str:
+    """Returns what an actor does, in a few words.
+
+    A simulated game waits a moment between most steps, since the learner sets its pace; only one that
+    made no step at all since the last heartbeat is called waiting.
+    """
+    return WAITING if heart.get("waiting") and not heart.get("fps") else DRIVING
+
+
+def _env_pace(progress: RunProgress) -> str:
+    hearts = actor_hearts(progress).values()
+    pace = f"{number(_env_rate(progress), 0)}/s"
+    waiting = bool(hearts) and all(actor_state(heart) == WAITING for heart in hearts)
+    return f"{pace}, {WAITING}" if waiting else pace
 
 
 def _env_rate(progress: RunProgress) -> float | None:

@@ -145,6 +145,21 @@ def test_the_live_table_draws_with_and_without_data() -> None:
         assert part in text
 
 
+def test_actors_that_stand_still_for_the_learner_are_said_to_wait() -> None:
+    progress = _progress()
+    assert "waiting" not in plain_line(progress, elapsed_s=0.0, left="")
+    paced = {"fps": 200.0, "waiting": True}
+    progress.hearts = {"actor-0": {"fps": 0.0, "waiting": True}, "actor-1": paced}
+    assert "waiting" not in plain_line(progress, elapsed_s=0.0, left="")
+    console = Console(force_terminal=True, width=140, record=True)
+    with LiveConsole(console, title="a-run") as live:
+        live.show(progress, elapsed_s=0.0, left="all")
+    assert console.export_text().count("waiting for the learner") == 1
+    del progress.hearts["actor-1"]
+    line = plain_line(progress, elapsed_s=0.0, left="")
+    assert "(0/s, waiting for the learner)" in line
+
+
 def test_the_first_plain_line_comes_soon_and_then_one_a_minute(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
