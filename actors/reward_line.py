@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.standin.map_place import game_points
 from common.array_file import read_arrays
 from common.errors import ConfigError, CorruptError, MachineError
 from common.output_folder import make_output_folder
@@ -40,7 +41,6 @@ _GAP_LEAST_M, _GAP_MOST_M = 0.05, 0.15
 _FARTHEST_M = 1e5
 _MAX_NAME = 200
 _MAX_BYTES = MAX_POINTS * _AXES * 8 + 4096
-_SIM_TO_GAME = (0, 2, 1)
 _RECORD = "apexmania game record-line --name MAP --out lines/MAP.npz"
 
 
@@ -75,8 +75,8 @@ class RewardLine:
 
     @classmethod
     def from_track(cls, track: Track) -> RewardLine:
-        """Returns the line of a simulated track as the stand-in shows it: x, height, y."""
-        return cls(track.name, track.reward_line[:, _SIM_TO_GAME])
+        """Returns the line of a simulated track where the stand-in shows it."""
+        return cls(track.name, game_points(track, track.reward_line))
 
     @property
     def start(self) -> tuple[float, float, float]:

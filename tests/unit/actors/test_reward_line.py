@@ -21,6 +21,7 @@ from actors.reward_line import (
     save_line,
 )
 from actors.sim.catalogue import TRACK_NAMES, load_track
+from actors.standin.map_place import game_points
 from common.errors import ConfigError, CorruptError
 
 
@@ -67,8 +68,10 @@ def test_the_hash_sees_millimetres_and_no_names() -> None:
 def test_tracks_of_the_simulation_have_lines_with_y_up(name: str) -> None:
     track = load_track(name)
     line = RewardLine.from_track(track)
-    np.testing.assert_array_equal(line.points[:, 1], track.reward_line[:, 2])
-    np.testing.assert_array_equal(line.points[:, 2], track.reward_line[:, 1])
+    shape = line.points - line.points[0]
+    truth = (track.reward_line - track.reward_line[0])[:, (0, 2, 1)]
+    np.testing.assert_allclose(shape, truth, atol=1e-9)
+    assert line.start == pytest.approx(tuple(game_points(track, track.reward_line)[0]))
     assert line.length_m == pytest.approx(track.length_m)
     reward = ProgressReward(line.points)
     reward.advance((line.start[0], line.start[1], line.start[2]))
