@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from common.config import Config
 from common.errors import ConfigError
 from deploy import presets
+from deploy.game_layers import drop_other_games
 
 Tree = dict[str, Any]
 
@@ -47,7 +48,11 @@ class KeyHelp:
 
 
 def load_config(
-    *, file: Path | None = None, preset: str | None = None, settings: Sequence[str] = ()
+    *,
+    file: Path | None = None,
+    preset: str | None = None,
+    settings: Sequence[str] = (),
+    say: Callable[[str], None] | None = None,
 ) -> Config:
     """Returns the merged and validated configuration.
 
@@ -55,21 +60,31 @@ def load_config(
         file: YAML file, or None.
         preset: name of a preset, or None for the proven run.
         settings: ``key=value`` texts, the last one wins.
+        say: told what was left out because it belongs to another game.
 
     Raises:
         ConfigError: with all problems together, each with its key, value and a fix.
     """
+    layers: list[tuple[str | None, Tree]] = []
+    if preset is not None:
+        # A preset that names no game was made for the simulated one.
+        layer: Tree = {"game": {"name": "sim"}}
+        _merge(layer, _mapping(presets.text(preset), source=f"preset {preset}"))
+        layers.append((None, layer))
+    if file is not None:
+        layers.append((str(file), _read_file(file)))
+    typed: Tree = {}
+    for setting in settings:
+        _merge(typed, _parse_setting(setting))
+    layers.append(("--set", typed))
+    for line in drop_other_games([layer for _, layer in layers]):
+        if say is not None:
+            say(line)
     tree: Tree = {}
     origins: dict[str, str] = {}
-    if preset is not None:
-        _merge(tree, _mapping(presets.text(preset), source=f"preset {preset}"))
-    if file is not None:
-        layer = _read_file(file)
-        origins |= dict.fromkeys(_leaves(layer), str(file))
-        _merge(tree, layer)
-    for setting in settings:
-        layer = _parse_setting(setting)
-        origins |= dict.fromkeys(_leaves(layer), "--set")
+    for origin, layer in layers:
+        if origin is not None:
+            origins |= dict.fromkeys(_leaves(layer), origin)
         _merge(tree, layer)
     return validate(tree, origins=origins)
 

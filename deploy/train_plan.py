@@ -43,12 +43,14 @@ class TrainPlan:
         config: resolved configuration.
         preset: name of the starting point.
         resumed: the run that continues, or None for a new one.
+        notices: what the person should know of the configuration.
     """
 
     request: TrainRequest
     config: Config
     preset: str
     resumed: RunFolder | None
+    notices: tuple[str, ...] = ()
 
     def open_folder(self) -> RunFolder:
         """Returns the run's folder, made if it is new."""
@@ -65,10 +67,11 @@ def make_plan(request: TrainRequest) -> TrainPlan:
     """
     if request.resume is not None:
         return _resume(request, request.resume)
+    notices: list[str] = []
     config = config_file.load_config(
-        file=request.config, preset=request.preset, settings=request.settings
+        file=request.config, preset=request.preset, settings=request.settings, say=notices.append
     )
-    return TrainPlan(request, config, request.preset or _PROVEN, None)
+    return TrainPlan(request, config, request.preset or _PROVEN, None, tuple(notices))
 
 
 def _resume(request: TrainRequest, path: Path) -> TrainPlan:

@@ -139,6 +139,6 @@ def _greet(console: RunConsole, plan: TrainPlan, folder: RunFolder) -> None:
         f"{config.actors.count} actor{'s' if config.actors.count != 1 else ''}; "
         "Ctrl-C once ends in order, twice at once"
     )
-    notice = critical_notice(config)
-    if notice:
-        console.say(notice)
+    for notice in (*plan.notices, critical_notice(config, preset=plan.preset)):
+        if notice:
+            console.say(notice)

@@ -1,6 +1,7 @@
 """``apexmania config``: show, explain, diff and schema."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,12 @@ def show(
     json_output: Json = False,
 ) -> None:
     """Prints the merged configuration."""
-    resolved = config_file.load_config(file=config, preset=preset, settings=settings)
+    resolved = config_file.load_config(
+        file=config,
+        preset=preset,
+        settings=settings,
+        say=lambda text: print(text, file=sys.stderr),
+    )
     print(
         resolved.model_dump_json(indent=2) if json_output else config_file.to_yaml(resolved), end=""
     )

@@ -35,7 +35,7 @@ def test_a_run_from_nothing_to_its_results_and_on_by_resuming(tmp_path: Path) ->
         assert (folder.videos / "best-lap.mp4").stat().st_size > 1000
         assert (folder.checkpoints / "latest" / "weights.safetensors").exists()
         errors = run.errors()
-        assert "NOTE: this run changes critical settings" in errors
+        assert "The preset quickstart scales the three schedules" in errors
         assert "Next: apexmania evaluate" in errors
         assert "Traceback" not in errors
         numbers = [row["n"] for row in read_rows(folder.episodes_file)]

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from common.config import Config
 from common.errors import ConfigError
+from deploy.config_file import load_config
 from deploy.console import LiveConsole, PlainConsole, plain_line
-from deploy.critical_notice import critical_notice
+from deploy.critical_notice import FOR_SHORT_RUNS, critical_notice
 from deploy.end_conditions import EndConditions
 from deploy.plots import draw_runs
 from deploy.run_folder import RunFolder, write_text
@@ -175,9 +176,27 @@ def test_the_first_plain_line_comes_soon_and_then_one_a_minute(
 
 
 def test_critical_changes_are_said_and_the_proven_run_is_silent() -> None:
-    assert critical_notice(Config()) == ""
+    assert critical_notice(Config(), preset="proven") == ""
     config = Config.model_validate({"learner": {"target": {"rule": "soft"}}})
-    assert "learner.target.rule: hard -> soft" in critical_notice(config)
+    notice = critical_notice(config, preset="proven")
+    assert notice.startswith("NOTE:")
+    assert "learner.target.rule: hard -> soft" in notice
+    failed = load_config(preset="failed-run")
+    assert critical_notice(failed, preset="failed-run").startswith("NOTE:")
+
+
+@pytest.mark.parametrize("preset", FOR_SHORT_RUNS)
+def test_the_schedules_of_a_preset_for_short_runs_are_information_and_no_alarm(preset: str) -> None:
+    notice = critical_notice(load_config(preset=preset), preset=preset)
+    assert "This is intended" in notice
+    assert "learner.learning_rate.initial: 0.0001 -> 0.0005" in notice
+    assert "NOTE" not in notice
+    assert "collapsed" not in notice
+    changed = load_config(preset=preset, settings=["learner.target.rule=soft"])
+    scaled, alarm = critical_notice(changed, preset=preset).split("NOTE:")
+    assert "learner.target.rule" not in scaled
+    assert "learner.target.rule: hard -> soft" in alarm
+    assert "learning_rate" not in alarm
 
 
 def test_plots_of_one_and_of_two_runs(tmp_path: Path) -> None:
