@@ -112,6 +112,11 @@ _TABLE = (
         "Xbox 360 gamepad is bound to gas, brake and steering.",
     ),
     Trouble(
+        "car_jumped",
+        "The car was suddenly elsewhere: the race was restarted by hand, or another map was loaded.",
+        "Leave the game to the actor while it drives; it goes on with the next attempt.",
+    ),
+    Trouble(
         "late_steps",
         "The env steps come later than the game's clock asks.",
         "Lower the game's graphics, cap its frame rate at 60, close other programs, and see that it is "

@@ -1,4 +1,4 @@
-"""The games by name: ``sim``, and ``module:factory`` for anything that keeps the game contract."""
+"""The games by name: sim, standin, tm20, and ``module:factory`` for anything that keeps the contract."""
 
 import importlib
 import inspect
@@ -20,9 +20,6 @@ from actors.reward_scale import RewardScale
 from common.errors import ConfigError
 from common.game_config import GameConfig
 from common.game_spec import GameSpec, action_history_features
-
-_LATER = ("standin", "tm20")
-
 
 SIM_OPTIONS: dict[str, type[int | float]] = {
     "off_track_m": float,
@@ -52,15 +49,11 @@ def make_game(
     Raises:
         ConfigError: the name, the plug-in's module, its factory or its spaces are not usable.
     """
-    if config.name in _LATER:
-        raise ConfigError(
-            f"The game {config.name} is not part of this version.",
-            "It ships the built-in simulation and any Gymnasium environment as module:factory.",
-            "Drive --game sim, or wrap your link to the game in a factory: docs/games.md.",
-        )
     if config.name == "sim":
         start_jitter = config.start_jitter if training else evaluation_jitter
         game = _make_sim(config, start_jitter=start_jitter, render=render)
+    elif config.drives_car:
+        game = _make_trackmania(config, render=render)
     else:
         game = _make_plugin(config, render=render)
     if config.reward_scale != 1.0:
@@ -94,6 +87,7 @@ def game_spec(env: Game, config: GameConfig) -> GameSpec:
         n_features=int(n_features),
         n_actions=n_actions,
         feature_scale=_feature_scale(config, int(n_features) - n_past) + (1.0,) * n_past,
+        reward_line=str(env.metadata.get("reward_line", "")),
     )
 
 
@@ -137,6 +131,12 @@ def _make_sim(config: GameConfig, *, start_jitter: float, render: bool) -> Game:
         render_mode="rgb_array" if render else None,
         **_sim_options(config),
     )
+
+
+def _make_trackmania(config: GameConfig, *, render: bool) -> Game:
+    from actors.trackmania_game import make_trackmania  # noqa: PLC0415 - other games need no numba
+
+    return make_trackmania(config, render=render)
 
 
 def _sim_options(config: GameConfig) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _load_factory(name: str) -> Callable[..., Game]:
     if not (colon and module_name and factory_name):
         raise ConfigError(
             f"There is no game {name!r}.",
-            "A game is sim, or module:factory for a Gymnasium environment of your own.",
+            "A game is sim, standin, tm20, or module:factory for a Gymnasium environment of yours.",
             "--game sim, or for instance --game actors.minatar_game:breakout",
         )
     try:

@@ -1,6 +1,6 @@
 """What a game shows and accepts: the shapes that every other part derives its own from."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from common.game_config import GameConfig
 
@@ -16,6 +16,7 @@ class GameSpec:
         n_features: length of the feature vector (speed, gear, rpm, ...).
         n_actions: number of discrete actions.
         feature_scale: divisor of each feature, stored with the weights.
+        reward_line: SHA-256 of the reward lines, empty for a game that brings its own reward.
     """
 
     history: int
@@ -24,6 +25,7 @@ class GameSpec:
     n_features: int
     n_actions: int
     feature_scale: tuple[float, ...]
+    reward_line: str = field(default="", compare=False)  # no shape: networks drive other maps too
 
     @property
     def frame_bytes(self) -> int:
@@ -40,7 +42,11 @@ class GameSpec:
         scale = values["feature_scale"]
         assert isinstance(scale, list | tuple)
         integers = {name: int(str(values[name])) for name in _INTEGER_FIELDS}
-        return cls(**integers, feature_scale=tuple(float(divisor) for divisor in scale))
+        return cls(
+            **integers,
+            feature_scale=tuple(float(divisor) for divisor in scale),
+            reward_line=str(values.get("reward_line", "")),
+        )
 
 
 _INTEGER_FIELDS = ("history", "frame_height", "frame_width", "n_features", "n_actions")

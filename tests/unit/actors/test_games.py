@@ -1,13 +1,18 @@
 """Games by name: what is accepted, what is refused in which words, and the wrappers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from actors.game_contract import end_reason
 from actors.games import game_spec, make_game
+from actors.reward_line import RewardLine, save_line
 from common.config import Config
+from common.contract import make_contract
 from common.errors import ConfigError
-from common.game_config import GameConfig
+from common.game_config import GameConfig, TrackmaniaConfig
+from common.game_spec import GameSpec
 
 TINY = "tests.support.tiny_games"
 
@@ -86,10 +91,45 @@ def test_too_few_divisors_are_refused() -> None:
         game_spec(env, game)
 
 
+def test_the_stand_in_shows_what_sim_shows_and_starts_nothing() -> None:
+    game = GameConfig(name="standin")
+    env = make_game(game, training=True, seed=1)
+    spec = game_spec(env, game)
+    sim = GameConfig()
+    assert spec == game_spec(make_game(sim, training=True, seed=1), sim)
+    assert len(spec.reward_line) == 64
+    assert env.metadata["real_time"] is True
+    env.close()
+
+
+def test_another_track_is_another_contract() -> None:
+    contracts = []
+    for track in ("first-lap", "generated:1"):
+        config = Config(game=GameConfig(name="standin", track=track))
+        env = make_game(config.game, training=True, seed=1)
+        spec = game_spec(env, config.game)
+        contracts.append(make_contract(config, spec))
+        assert GameSpec.from_dict(spec.to_dict()).reward_line == spec.reward_line
+    assert contracts[0].terms()["reward_line"] != contracts[1].terms()["reward_line"]
+
+
+def test_trackmania_needs_a_reward_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="reward_line is empty"):
+        make_game(GameConfig(name="tm20"), training=True, seed=0)
+    points = np.column_stack([np.arange(0.0, 90.0, 0.1), np.zeros(900), np.zeros(900)])
+    line = RewardLine("straight", points)
+    save_line(line, tmp_path / "straight.npz")
+    link = TrackmaniaConfig(reward_line=str(tmp_path))
+    game = GameConfig(name="tm20", trackmania=link)
+    env = make_game(game, training=True, seed=0)
+    assert game_spec(env, game).reward_line == line.content_hash
+    env.close()
+
+
 @pytest.mark.parametrize("name", ["standin", "tm20"])
-def test_games_of_other_versions_say_so(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} is not part of this version"):
-        make_game(GameConfig(name=name), training=True, seed=0)
+def test_games_behind_tmrl_take_no_options(name: str) -> None:
+    with pytest.raises(ConfigError, match="has no options"):
+        make_game(GameConfig(name=name, options={"stuck_steps": 3}), training=True, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,208 @@
+"""tmrl's environment in a process of its own: ``python -m actors.env_child``.
+
+Anything that tmrl raises leaves its own caller waiting for ever, and a game that goes away leaves a thread
+that spins; so tmrl lives here, where its end costs a process and not the actor. Messages come by
+standard input and go out by standard output, which nothing else may write to:
+
+    setup   home, standin, off_line_m, reset_sleep_s   -> ready     import_s
+    reset   telemetry_port, environment                -> reset     image, features, restarted_s
+    line    points (bytes of float64 rows)
+    step    controls [gas, brake, steer]               -> step      image, features, reward, end, ...
+                                                          beat      every 0.25 s, whatever goes on
+                                                          trouble   cause, error, traceback; it ends
+
+Where the game is comes with the reset, so that tmrl can be imported while the game is still being started.
+
+The end of standard input ends the process at once, so that it never outlives its actor.
+"""
+
+import ctypes
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from actors.child_pipe import Message, PipeWriter, receive
+from actors.tmrl_reward import FINISH, TIME_LIMIT, HighWaterReward
+
+BEAT_S = 0.25
+GAMEPAD_MODULE = "vgamepad"
+_PR_SET_PDEATHSIG = 1
+_TRACEBACK_CHARACTERS = 6000
+_GRAB_S = 0.004
+_PRESS_S = 0.1
+
+
+class TmrlGame:
+    """The environment that tmrl builds, with our reward in it.
+
+    Args:
+        setup: the first message of the actor.
+    """
+
+    def __init__(self, setup: Message) -> None:
+        self._reward = HighWaterReward(off_line_m=float(setup["off_line_m"]))
+        self._reset_sleep_s = float(setup["reset_sleep_s"])
+        self._resets = 0
+        if setup["standin"]:
+            from actors.standin import virtual_gamepad  # noqa: PLC0415 - the stand-in's alone
+
+            sys.modules[GAMEPAD_MODULE] = virtual_gamepad
+        with _home(Path(str(setup["home"]))):
+            import tmrl
+            from tmrl.custom.tm import tm_gym_interfaces
+            from tmrl.custom.tm.utils.tools import TM2020OpenPlanetClient
+        self._client_init = TM2020OpenPlanetClient.__init__
+        tm_gym_interfaces.RewardFunction = self._reward
+        self._env = tmrl.get_environment()
+
+    def reset(self, message: Message) -> Message:
+        """Restarts the race and returns the first observation, with when the restart was asked for."""
+        if self._resets == 0:
+            os.environ.update(message["environment"])
+            host, _, layout = self._client_init.__defaults__
+            self._client_init.__defaults__ = (host, int(message["telemetry_port"]), layout)
+        asked_s = time.perf_counter()
+        observation, _ = self._env.reset()
+        if self._resets == 0:
+            # The first reset also looks for the window, so the press is counted back from its end.
+            asked_s = self._reward.reset_s - max(_PRESS_S, self._reset_sleep_s) - _GRAB_S
+        self._resets += 1
+        return {"kind": "reset", **_seen(observation), "restarted_s": asked_s}
+
+    def follow(self, message: Message) -> None:
+        """Takes the reward line of the race that was started."""
+        self._reward.follow(np.frombuffer(message["points"], dtype=np.float64).reshape(-1, 3))
+
+    def step(self, message: Message) -> Message:
+        """Does one env step; where it ends the attempt, tmrl brings the car to rest first."""
+        controls = np.array(message["controls"], dtype=np.float32)
+        observation, reward, terminated, truncated, _ = self._env.step(controls)
+        other = FINISH if terminated else TIME_LIMIT if truncated else ""
+        end = self._reward.ended or other
+        return {
+            "kind": "step",
+            **_seen(observation),
+            "reward": float(reward),
+            "terminated": bool(terminated),
+            "truncated": bool(truncated),
+            "end": end,
+            "progress_m": self._reward.progress_m,
+            "position": self._reward.position,
+        }
+
+
+def _seen(observation: tuple[Any, ...]) -> Message:
+    """Returns an observation of TM20FULL: speed, gear, rpm, images, and actions that we keep ourselves."""
+    speed, gear, rpm, images, *_ = observation
+    return {
+        "image": np.asarray(images, dtype=np.uint8).tobytes(),
+        "features": [float(speed[0]), float(gear[0]), float(rpm[0])],
+    }
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """Makes a folder the user's home for as long as tmrl is imported, and forgets its public W&B key."""
+    names = ("HOME", "USERPROFILE", "WANDB_API_KEY")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ["HOME"] = os.environ["USERPROFILE"] = str(folder)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def main() -> NoReturn:
+    """Serves one actor until it closes its end."""
+    _end_with_the_parent()
+    writer = PipeWriter(_take_standard_output())
+
+    def report(kind: type[BaseException], error: BaseException | None, trace: Any) -> NoReturn:  # noqa: ANN401 - a traceback
+        lines = "".join(traceback.format_exception(kind, error, trace))[-_TRACEBACK_CHARACTERS:]
+        trouble = {"kind": "trouble", "cause": _cause(error), "error": f"{kind.__name__}: {error}"}
+        try:
+            writer.send({**trouble, "traceback": lines})
+        finally:
+            os._exit(3)
+
+    threading.excepthook = lambda args: report(
+        args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback
+    )
+    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(inbox,), name="inbox", daemon=True).start()
+    threading.Thread(target=_beat, args=(writer,), name="beat", daemon=True).start()
+    try:
+        _serve(inbox, writer)
+    except BaseException as error:  # noqa: BLE001 - the top of the process; reported
+        report(type(error), error, error.__traceback__)
+
+
+def _cause(error: BaseException | None) -> str:
+    """Returns the trouble's name in ``actors.game_trouble``."""
+    missing = error.name or "" if isinstance(error, ImportError) else None
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    if missing == GAMEPAD_MODULE or any(GAMEPAD_MODULE in frame.filename for frame in frames):
+        return "gamepad_missing"
+    return "tmrl_raised" if missing is None else "tmrl_missing"
+
+
+def _serve(inbox: "queue.SimpleQueue[Message]", writer: PipeWriter) -> NoReturn:
+    began_s = time.perf_counter()
+    game = TmrlGame(inbox.get())
+    writer.send({"kind": "ready", "import_s": time.perf_counter() - began_s})
+    while True:
+        message = inbox.get()
+        if message["kind"] == "line":
+            game.follow(message)
+        else:
+            writer.send(game.reset(message) if message["kind"] == "reset" else game.step(message))
+
+
+def _listen(inbox: "queue.SimpleQueue[Message]") -> NoReturn:
+    """Hands messages on; the end of the stream is the end of the process."""
+    while True:
+        message = receive(sys.stdin.buffer)
+        if message is None:
+            os._exit(0)
+        inbox.put(message)
+
+
+def _beat(writer: PipeWriter) -> NoReturn:
+    while True:
+        writer.send({"kind": "beat"})
+        time.sleep(BEAT_S)
+
+
+def _take_standard_output() -> BinaryIO:
+    """Keeps standard output for the messages; what tmrl prints goes to standard error."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - Windows only
+
+        msvcrt.setmode(kept, os.O_BINARY)
+    return os.fdopen(kept, "wb")
+
+
+def _end_with_the_parent() -> None:
+    """Asks Linux to kill this process with the actor, even where it is stopped and cannot see it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

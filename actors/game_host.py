@@ -1,0 +1,145 @@
+"""Who runs the game: the actor itself, where it is the stand-in, or the user."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from actors.standin.rig import StandInRig
+
+PATIENCE_S = 1.5
+"""Trouble that lasts so long does not pass by itself."""
+COOL_DOWN_S = 5.0
+"""A game that was just started needs time before it can be judged again."""
+_AT_ONCE = frozenset({"car_jumped", "inputs_dead"})
+_log = structlog.get_logger()
+
+
+class GameHost(Protocol):
+    """What the env asks of the one who runs the game."""
+
+    @property
+    def telemetry_port(self) -> int:
+        """Port of the plugin; it may change when the game is started anew."""
+
+    @property
+    def display(self) -> str | None:
+        """X display of the game, None for the one of the environment."""
+
+    def start(self) -> None:
+        """Sees that the game was started once."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Returns the variables by which tmrl finds the game's screen and gamepad."""
+
+    def mend(self, cause: str, *, lasting_s: float) -> bool:
+        """Starts anew what can be, and returns whether anything was.
+
+        Args:
+            cause: of the trouble.
+            lasting_s: how long it lasts already.
+        """
+
+    def close(self) -> None:
+        """Ends what was started here."""
+
+
+class UsersGame:
+    """The game that the user started and watches over.
+
+    Args:
+        telemetry_port: of the plugin.
+    """
+
+    def __init__(self, telemetry_port: int) -> None:
+        self.telemetry_port = telemetry_port
+        self.display: str | None = None
+
+    def start(self) -> None:
+        """Does nothing: the user starts the game."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Returns nothing: the game is on the user's screen."""
+        return {}
+
+    def mend(self, cause: str, *, lasting_s: float) -> bool:  # noqa: ARG002 - the host's signature
+        """Leaves the game to its user."""
+        return False
+
+    def close(self) -> None:
+        """Leaves the game to its user."""
+
+
+class OwnStandIn:
+    """A stand-in on a private screen, started anew where it is in trouble.
+
+    Args:
+        track: of the simulation.
+    """
+
+    def __init__(self, track: str) -> None:
+        self._track = track
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._rig: StandInRig | None = None
+        self._started_s = 0.0
+
+    @property
+    def rig(self) -> StandInRig:
+        """The running stand-in."""
+        assert self._rig is not None, "start() comes first"
+        return self._rig
+
+    @property
+    def telemetry_port(self) -> int:
+        """Port of its telemetry."""
+        return self.rig.telemetry_port
+
+    @property
+    def display(self) -> str | None:
+        """Its screen."""
+        return self.rig.display
+
+    def start(self) -> None:
+        """Starts screen and game, the first time."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="apexmania-standin-", ignore_cleanup_errors=True
+            )
+        if self._rig is None:
+            rig = StandInRig(self._track, folder=Path(self._folder.name))
+            rig.start()
+            self._rig, self._started_s = rig, time.monotonic()
+
+    def environment(self) -> Mapping[str, str]:
+        """Returns its screen and the port of its gamepad."""
+        return self.rig.environment()
+
+    def mend(self, cause: str, *, lasting_s: float) -> bool:
+        """Starts a dead screen or game at once, and a game in lasting trouble again."""
+        if not self.rig.display_alive:
+            _log.info("standin_screen_restarts", cause=cause)
+            self._leave()
+            self.start()
+            return True
+        young = time.monotonic() - self._started_s < COOL_DOWN_S
+        passes = cause not in _AT_ONCE and (lasting_s < PATIENCE_S or young)
+        if self.rig.game_alive and passes:
+            return False
+        _log.info("standin_restarts", cause=cause)
+        self.rig.restart_game()
+        self._started_s = time.monotonic()
+        return True
+
+    def close(self) -> None:
+        """Ends screen and game."""
+        self._leave()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _leave(self) -> None:
+        rig, self._rig = self._rig, None
+        if rig is not None:
+            rig.stop()

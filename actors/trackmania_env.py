@@ -1,0 +1,318 @@
+"""TrackMania 2020, or its stand-in, as a game of ours: tmrl behind supervision.
+
+A step either returns within its time or raises, at most two seconds after something broke: telemetry that
+closed, stalled or lost its framing, a window that is gone, a tmrl that raised, hung or died. Whatever it
+was, the env child is killed at once and the next one starts while the game comes back.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import structlog
+from gymnasium import spaces
+
+from actors.child_pipe import Message
+from actors.env_process import EnvProcess
+from actors.game_contract import GameFaultError, GameNotReadyError, Observation
+from actors.game_host import GameHost
+from actors.lap_clock import LapClock
+from actors.reward_line import RewardLine, nearest_line
+from actors.tee import FLOWING, TelemetryTee
+from actors.telemetry import Telemetry
+from actors.telemetry_watch import CAUSES, TelemetryWatch
+from actors.tmrl_reward import FINISH
+from actors.window_guard import WindowGuard
+from actors.window_watch import WindowWatch
+from common.game_config import GameConfig
+
+STARTING = "starting"
+_N_FEATURES = 3
+_WAIT_S = 1.0
+_LOOK_S = 0.05
+_STEP_SLACK_S = 1.6
+_RESET_SLACK_S = 5.0
+_RESTARTED_M = 5.0
+_log = structlog.get_logger()
+
+
+class TrackmaniaEnv(gymnasium.Env[Any, Any]):
+    """Drives the game of a host through tmrl.
+
+    The constructor starts nothing; the first ``reset`` does.
+
+    Args:
+        config: what is shown, the actions and the link.
+        lines: the known reward lines; where the car starts decides.
+        host: runs the game.
+        line_hash: SHA-256 of what the lines are, for the run's contract.
+        render_mode: ``rgb_array`` or None.
+
+    Attributes:
+        restarts: env children and games that were started anew.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 - Gymnasium's own shape
+
+    def __init__(
+        self,
+        config: GameConfig,
+        *,
+        lines: Sequence[RewardLine],
+        host: GameHost,
+        line_hash: str,
+        render_mode: str | None = None,
+    ) -> None:
+        self.metadata = {
+            **type(self).metadata,
+            "real_time": True,
+            "step_s": config.trackmania.step_s,
+            "reward_line": line_hash,
+        }
+        self.render_mode = render_mode
+        self.host = host
+        self.restarts = 0
+        self._config = config
+        self._link = config.trackmania
+        self._lines = lines
+        self._shape = (config.history, config.image_size, config.image_size)
+        self._clock = LapClock(countdown_s=self._link.countdown_s)
+        self._watch = TelemetryWatch()
+        self._tee: TelemetryTee | None = None
+        self._plugin_port = 0
+        self._guard: WindowGuard | None = None
+        self._camera: WindowWatch | None = None
+        self._child: EnvProcess | None = None
+        self._line: RewardLine | None = None
+        self._troubled_since_s: float | None = None
+        self.action_space = spaces.Discrete(len(config.actions))
+        self.observation_space = spaces.Dict(
+            {
+                "image": spaces.Box(0, 255, self._shape, np.uint8),
+                "features": spaces.Box(-np.inf, np.inf, (_N_FEATURES,), np.float32),
+            }
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Restarts the race, with a new env child where the last one was lost.
+
+        Raises:
+            GameNotReadyError: the game is not to be driven within a second; ask again.
+            GameFaultError: something broke on the way; ask again.
+        """
+        super().reset(seed=seed, options=options)
+        child = self._connected()
+        tee = self._healthy(child)
+        try:
+            reply = self._restart(child, tee)
+            self._take_line(child, tee)
+        except GameNotReadyError:
+            raise
+        except GameFaultError as fault:
+            self._break(fault)
+            raise
+        self._clock.restarted(float(reply["restarted_s"]))
+        self._watch.begin_race()
+        self._troubled_since_s = None
+        return self._observation(reply), {}
+
+    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Does one env step in the game's own time.
+
+        Raises:
+            GameFaultError: something broke; the episode is over.
+        """
+        child, tee = self._child, self._tee
+        assert child is not None, "reset() comes first"
+        assert tee is not None
+        controls = self._config.actions[int(action)]
+        try:
+            self._check(child, tee)
+            child.send({"kind": "step", "controls": controls})
+            reply = self._answer(child, tee, within_s=self._link.step_s + _STEP_SLACK_S)
+            if not reply["end"]:
+                self._watch.check_race(controls, tee)
+        except GameFaultError as fault:
+            self._break(fault)
+            raise
+        info = self._info(reply)
+        return (
+            self._observation(reply),
+            float(reply["reward"]),
+            bool(reply["terminated"]),
+            bool(reply["truncated"]),
+            info,
+        )
+
+    def render(self) -> npt.NDArray[np.uint8] | None:
+        """Returns the game's window as it is on the screen, uint8 (height, width, 3)."""
+        if self.render_mode is None:
+            return None
+        if self._camera is None:
+            self._camera = WindowWatch(display=self.host.display)
+        return self._camera.grab()
+
+    def close(self) -> None:
+        """Ends the env child, and the game where it is ours."""
+        self._leave_child()
+        self._disconnect()
+        self.host.close()
+
+    def _connected(self) -> EnvProcess:
+        """Returns an env child, perhaps still starting, beside a game that was asked to start."""
+        if self._child is None:
+            self._child = EnvProcess(self._config)
+        self.host.start()
+        if self._tee is None or self._plugin_port != self.host.telemetry_port:
+            self._disconnect()
+            self._plugin_port = self.host.telemetry_port
+            self._tee = TelemetryTee(self._plugin_port, listener=self._hear)
+            self._guard = WindowGuard(self.host.display)
+        return self._child
+
+    def _hear(self, message: Telemetry, arrived_s: float) -> None:
+        """Takes a message in the tee's thread."""
+        self._clock.feed(message, arrived_s)
+        self._watch.feed(message, arrived_s)
+
+    def _healthy(self, child: EnvProcess) -> TelemetryTee:
+        """Waits a moment until all is as it should be, and returns the tee."""
+        tee, guard = self._tee, self._guard
+        assert tee is not None
+        assert guard is not None
+        until_s = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                child.check()
+            except GameFaultError as fault:
+                self._break(fault)
+                raise
+            state = tee.state
+            cause = CAUSES[state] if state != FLOWING else guard.trouble
+            if cause is None and child.ready:
+                self._watch.begin(tee)
+                return tee
+            if time.monotonic() > until_s:
+                break
+            time.sleep(_LOOK_S)
+        raise self._refusal(cause or STARTING, f"telemetry is {state} for {tee.since_s:.1f} s")
+
+    def _restart(self, child: EnvProcess, tee: TelemetryTee) -> Message:
+        """Has tmrl restart the race."""
+        child.send(
+            {
+                "kind": "reset",
+                "telemetry_port": tee.port,
+                "environment": dict(self.host.environment()),
+            }
+        )
+        reply = self._answer(child, tee, within_s=self._link.reset_sleep_s + _RESET_SLACK_S)
+        self._check_window_size()
+        return reply
+
+    def _take_line(self, child: EnvProcess, tee: TelemetryTee) -> None:
+        """Finds the reward line that begins where the car stands."""
+        assert tee.latest is not None
+        car = tee.latest[0]
+        line = nearest_line(self._lines, (car.x, car.y, car.z))
+        if line is None:
+            self._line = None
+            where = f"the car stands at ({car.x:.0f}, {car.y:.0f}, {car.z:.0f})"
+            restarted = car.distance_m < _RESTARTED_M
+            raise self._refusal("other_map" if restarted else "inputs_dead", where)
+        if line is not self._line:
+            self._clock.follow(line)
+            child.send({"kind": "line", "points": line.points.tobytes()})
+            self._line = line
+
+    def _answer(self, child: EnvProcess, tee: TelemetryTee, *, within_s: float) -> Message:
+        """Waits for the child's answer, and looks at everything else meanwhile."""
+        until_s = time.monotonic() + within_s
+        while (reply := child.reply(_LOOK_S)) is None:
+            self._check(child, tee)
+            if time.monotonic() > until_s:
+                raise GameFaultError("child_hung", f"no answer within {within_s:.1f} s")
+        return reply
+
+    def _check(self, child: EnvProcess, tee: TelemetryTee) -> None:
+        """Sees that child, telemetry and window are well.
+
+        Raises:
+            GameFaultError: one is not.
+        """
+        child.check()
+        self._watch.check(tee)
+        assert self._guard is not None
+        if self._guard.trouble is not None:
+            raise GameFaultError(self._guard.trouble, "it was there before")
+
+    def _check_window_size(self) -> None:
+        """Sees that the window took its size; on Windows tmrl photographs whatever size it has."""
+        assert self._guard is not None
+        facts = self._guard.facts
+        wanted = (self._link.window_width, self._link.window_height)
+        if facts is None or (facts.width, facts.height) == wanted:
+            return
+        detail = f"it is {facts.width}x{facts.height} and not {wanted[0]}x{wanted[1]}"
+        if sys.platform != "win32":
+            raise GameFaultError("window_size", detail)
+        _log.warning("window_size", detail=detail)
+
+    def _refusal(self, cause: str, detail: str) -> GameNotReadyError:
+        """Returns why there is no episode to be had yet; lasting trouble is mended where it can be."""
+        if cause != STARTING:
+            self._mend(cause)
+        return GameNotReadyError(cause, detail)
+
+    def _break(self, fault: GameFaultError) -> None:
+        """Ends the env child and starts the next one, which takes its time while the game comes back."""
+        _log.info("env_restarts", cause=fault.cause, detail=fault.detail)
+        self._leave_child()
+        self._child = EnvProcess(self._config)
+        self.restarts += 1
+        self._mend(fault.cause)
+
+    def _mend(self, cause: str) -> None:
+        """Has the host mend what it can."""
+        now_s = time.monotonic()
+        if self._troubled_since_s is None:
+            self._troubled_since_s = now_s
+        if self.host.mend(cause, lasting_s=now_s - self._troubled_since_s):
+            self.restarts += 1
+
+    def _leave_child(self) -> None:
+        child, self._child = self._child, None
+        self._line = None
+        if child is not None:
+            child.kill()
+
+    def _disconnect(self) -> None:
+        """Gives up every connection to the game."""
+        for part in (self._tee, self._guard, self._camera):
+            if part is not None:
+                part.close()
+        self._tee = self._guard = self._camera = None
+
+    def _observation(self, reply: Message) -> Observation:
+        image = np.frombuffer(reply["image"], dtype=np.uint8).reshape(self._shape)
+        return {"image": image, "features": np.array(reply["features"], dtype=np.float32)}
+
+    def _info(self, reply: Message) -> dict[str, Any]:
+        finished = reply["end"] == FINISH
+        info: dict[str, Any] = {
+            "finished": finished,
+            "lap_time_ms": self._clock.lap_time_ms if finished else None,
+            "split_times_ms": self._clock.split_times_ms,
+            "progress_m": float(reply["progress_m"]),
+            "speed_mps": float(reply["features"][0]),
+            "position": tuple(reply["position"]),
+        }
+        if reply["end"]:
+            info["end_reason"] = reply["end"]
+        return info
