@@ -31,6 +31,10 @@ PROVEN_ACTIONS: tuple[ActionRow, ...] = (
 
 CAR_GAMES = ("sim", "standin", "tm20")
 """The games of ours; all show the same observation and take the same actions."""
+USERS_GAME = "tm20"
+"""The game that a person starts and that a machine has once."""
+REAL_TIME_GAMES = ("standin", USERS_GAME)
+"""The games that tmrl drives."""
 
 
 class TrackmaniaConfig(Section):
@@ -110,3 +114,13 @@ class GameConfig(Section):
     def drives_car(self) -> bool:
         """Whether the actions are rows of gas, brake and steer and the features speed, gear and rpm."""
         return self.name in CAR_GAMES
+
+    @property
+    def real_time(self) -> bool:
+        """Whether the game does not wait between env steps."""
+        return self.name in REAL_TIME_GAMES
+
+    @property
+    def runs_by_itself(self) -> bool:
+        """Whether a process may have a game of its own whenever it needs one; a person starts tm20."""
+        return self.name != USERS_GAME

@@ -17,6 +17,7 @@ from deploy.run_progress import RunProgress
 from deploy.summary import greedy_figures, summarise
 
 _log = structlog.get_logger()
+_REAL_TIME_LAPS = 3
 
 
 def finish_run(
@@ -32,7 +33,8 @@ def finish_run(
     """Writes everything that a finished run leaves behind and returns its summary.
 
     Summary and plots are written before the greedy laps, which only complete them. An interrupted
-    or failed run gets no greedy laps and no video, because somebody waits.
+    or failed run gets no greedy laps and no video, because somebody waits; nor does a run of a game
+    that a person starts, because it may run on another machine.
 
     Args:
         folder: the run.
@@ -54,7 +56,7 @@ def finish_run(
     )
     write_json(folder.summary_file, summary)
     draw_runs([folder], out=folder.plots)
-    if outcome.complete and not interrupts.asked:
+    if outcome.complete and not interrupts.asked and config.game.runs_by_itself:
         greedy = _greedy_laps(folder, config, console, interrupts)
         if greedy:
             summary["greedy_evaluation"] = greedy_figures(greedy)
@@ -109,14 +111,16 @@ def _greedy_laps(
 ) -> dict[str, Any]:
     """Drives and films greedily, as far as it comes: a failure to film leaves the laps."""
     figures: dict[str, Any] = {}
+    laps = config.evaluation.episodes
+    if config.game.real_time:
+        laps = min(laps, _REAL_TIME_LAPS)
     try:
         with interrupts.cutting_short():
             driver = open_driver(folder.path)
             console.say(
-                f"Driving {config.evaluation.episodes} greedy laps with {driver.folder.name} "
-                "(Ctrl-C skips them) ..."
+                f"Driving {laps} greedy laps with {driver.folder.name} (Ctrl-C skips them) ..."
             )
-            report = driver.evaluate(episodes=config.evaluation.episodes, seed=config.seed)
+            report = driver.evaluate(episodes=laps, seed=config.seed)
             figures = report.to_dict()
             driver.record(folder.videos / "best-lap.mp4", lap=report.best_lap)
     except (ApexManiaError, OSError, RuntimeError) as error:

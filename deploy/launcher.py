@@ -25,7 +25,7 @@ from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis, check_foreign
 from deploy.run_files import read_progress
 from deploy.run_folder import RunFolder
-from deploy.run_name import name_taken
+from deploy.run_name import NameTakenError
 from deploy.watch import INTERRUPTED, Watch
 from learner.checkpoint_folder import CheckpointFolder
 from learner.ray_actor import LearnerActor
@@ -162,7 +162,7 @@ class Launcher:
     @contextlib.contextmanager
     def _redis(self) -> Iterator[str]:
         if self._redis_url is not None:
-            check_foreign(self._redis_url)
+            check_foreign(self._redis_url, may_be_full=self._resume)
             yield self._redis_url
             return
         server = PrivateRedis(
@@ -193,7 +193,7 @@ class Launcher:
     def _publish(self, connection: Any) -> None:  # noqa: ANN401 - redis belongs to replay_server
         """Publishes the contract; a new run never takes the name of another one on this Redis."""
         if not put_contract(connection, self._keys, self._contract, new_run=not self._resume):
-            raise name_taken(self._keys.run)
+            raise NameTakenError(self._keys.run)
 
     def _ray(self) -> contextlib.AbstractContextManager[None]:
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))
@@ -217,7 +217,7 @@ class Launcher:
             fleet.add(
                 f"actor-{index}", DrivingActor, contract, **common, run_dir=run_dir, index=index
             )
-        if self._config.evaluation.every_s > 0:
+        if self._config.evaluation.every_s > 0 and self._config.game.runs_by_itself:
             fleet.add(EVALUATOR, EvaluatorActor, contract, **common, run_dir=run_dir)
 
     def _end(self, fleet: Fleet, watch: Watch, control: Control) -> None:

@@ -10,7 +10,7 @@ from deploy.run_folder import DEFAULT_RUNS, RunFolder, create, open_run
 from deploy.run_record import PRIVATE, RunRecord
 
 _PROVEN = "proven"
-_MAY_CHANGE = ("run.", "actors.count=")
+_MAY_CHANGE = ("run.", "actors.count=", "replay.max_redis_bytes=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,29 @@ def make_plan(request: TrainRequest) -> TrainPlan:
     config = config_file.load_config(
         file=request.config, preset=request.preset, settings=request.settings, say=notices.append
     )
+    notices += _users_game(config)
     return TrainPlan(request, config, request.preset or _PROVEN, None, tuple(notices))
+
+
+def _users_game(config: Config) -> list[str]:
+    """Returns what to know of a run with a game that a person starts.
+
+    Raises:
+        ConfigError: it shall be driven more often than a machine has it.
+    """
+    if config.game.runs_by_itself:
+        return []
+    if config.actors.count > 1:
+        raise ConfigError(
+            f"{config.actors.count} actors cannot drive {config.game.name} on one machine.",
+            "its plugin serves one client, and its window and gamepad exist once",
+            f"--game {config.game.name} --actors 1; --game standin --actors {config.actors.count} starts several",
+        )
+    notice = (
+        f"{config.game.name} belongs to the actor while training goes on: greedy evaluation is off. "
+        "Afterwards: apexmania evaluate RUN --episodes 10"
+    )
+    return [notice]
 
 
 def _resume(request: TrainRequest, path: Path) -> TrainPlan:
@@ -83,7 +105,8 @@ def _resume(request: TrainRequest, path: Path) -> TrainPlan:
     if given or frozen:
         raise ConfigError(
             f"--resume does not go with {', '.join(given + frozen)}.",
-            "a run goes on with its own configuration; only run.* and actors.count may change",
+            "a run goes on with its own configuration; only run.*, actors.count and "
+            "replay.max_redis_bytes may change",
             f"apexmania train --resume {path} --set run.max_env_steps=20000000",
         )
     foreign = record.redis != PRIVATE

@@ -50,6 +50,12 @@ def test_impossible_numbers_are_usage_errors(
     assert words[2] in text
 
 
+def test_one_machine_has_one_game_that_a_person_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = failed(capsys, "train", "--game", "tm20", "--actors", "2")
+    assert code == 2
+    assert "--game standin --actors 2" in text
+
+
 @pytest.mark.parametrize("name", ["x.txt", "x", "folder.mp4", "file/x.mp4"])
 def test_a_video_that_cannot_be_is_refused_before_a_lap(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.mp4").mkdir()
