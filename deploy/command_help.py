@@ -113,12 +113,30 @@ COMMANDS: tuple[Command, ...] = (
         ("replay inspect", "replay inspect runs/latest --json"),
         "replay",
     ),
+    Command(
+        "standin",
+        "deploy.commands.game_standin:standin",
+        "Run the stand-in for TrackMania: a window, telemetry, a gamepad, and faults on demand.",
+        (
+            "game standin --track first-lap --autopilot",
+            "game standin --track oval --fault stall@20+5 --fault drop@40",
+        ),
+        "game",
+    ),
+    Command(
+        "fault",
+        "deploy.commands.game_standin:fault",
+        "Break a running stand-in in one of eleven ways, or heal it.",
+        ("game fault stall --seconds 5", "game fault heal --control 9011"),
+        "game",
+    ),
 )
 
 GROUPS: dict[str, str] = {
     "config": "Look at the configuration.",
     "runs": "Look at past runs.",
     "replay": "Look at the replay.",
+    "game": "Prepare TrackMania, or the stand-in for it.",
 }
 
 

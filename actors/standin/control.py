@@ -11,7 +11,6 @@ from actors.standin.faults import check_fault
 from actors.standin.ports import HOST, bound_socket
 from common.errors import ApexManiaError, ConfigError, UnreachableError
 
-DEFAULT_CONTROL_PORT = 9011
 _MOST_CLIENTS = 16
 _LONGEST_LINE = 4096
 _TIMEOUT_S = 5.0

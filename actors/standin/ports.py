@@ -2,11 +2,13 @@
 
 import socket
 
-import psutil
-
 from common.errors import MachineError
 
 HOST = "127.0.0.1"
+DEFAULT_PAD_PORT = 9010
+"""UDP port of the gamepad."""
+DEFAULT_CONTROL_PORT = 9011
+"""TCP port of faults and status."""
 
 
 def bound_socket(port: int, *, kind: socket.SocketKind, option: str) -> socket.socket:
@@ -45,6 +47,8 @@ def holder(port: int, kind: socket.SocketKind) -> str | None:
         port: the port.
         kind: ``SOCK_STREAM`` or ``SOCK_DGRAM``.
     """
+    import psutil  # noqa: PLC0415 - only where a port is taken
+
     names = "tcp4" if kind == socket.SOCK_STREAM else "udp4"
     try:
         for connection in psutil.net_connections(names):

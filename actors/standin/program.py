@@ -11,9 +11,9 @@ from typing import Any
 
 import structlog
 
-from actors.standin.control import DEFAULT_CONTROL_PORT
 from actors.standin.faults import parse_fault
-from actors.standin.stand_in import DEFAULT_PAD_PORT, StandIn, StandInOptions
+from actors.standin.ports import DEFAULT_CONTROL_PORT, DEFAULT_PAD_PORT
+from actors.standin.stand_in import StandIn, StandInOptions
 from actors.telemetry import DEFAULT_PORT
 from common.errors import ApexManiaError
 
@@ -66,7 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the command line without the program's name; None takes ``sys.argv``.
     """
-    options = _parsed(arguments)
     structlog.configure(
         processors=[
             structlog.processors.TimeStamper(fmt="iso"),
@@ -83,10 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, on_signal)
     try:
         why = run_stand_in(
-            options, on_ready=_print_line, on_change=_log_change, stopped=lambda: bool(asked)
+            _parsed(arguments),
+            on_ready=_print_line,
+            on_change=_log_change,
+            stopped=lambda: bool(asked),
         )
     except ApexManiaError as error:
-        _print_line({"what": error.what, "why": error.why, "fix": error.fix})
+        _print_line({"exit_code": error.exit_code, "error": error.args})
         _log.error("standin_failed", what=error.what, why=error.why)
         return error.exit_code
     _log.info("standin_over", why=why)

@@ -6,7 +6,6 @@ racing     the clock runs
 finished   the car rolls out and the finish flag stays up, until a restart
 """
 
-import math
 from enum import StrEnum
 
 import numpy as np
@@ -59,7 +58,7 @@ class Race:
             ConfigError: there is no such track.
         """
         self.autopilot = autopilot
-        self.restarts = -1
+        self.restarts = 0
         self._cameras: dict[tuple[int, int], Camera] = {}
         self.load(track)
 
@@ -74,17 +73,12 @@ class Race:
         self._pilot = Pilot(self.car)
         self._place = map_place(self.track)
         self._cameras.clear()
-        self.restart()
+        self._begin()
 
     def restart(self) -> None:
         """Puts the car back to the start, with the countdown before it."""
-        self.car.place()
-        self.state = RaceState.COUNTDOWN
-        self.distance_m = 0.0
         self.restarts += 1
-        self._ticks = 0
-        self._pad = Pad()
-        self._pop_up = False
+        self._begin()
 
     def open_menu(self) -> None:
         """Leaves the race for the menu; ``restart`` comes back."""
@@ -159,6 +153,14 @@ class Race:
         if self._pop_up:
             paint_pop_up(picture)
 
+    def _begin(self) -> None:
+        self.car.place()
+        self.state = RaceState.COUNTDOWN
+        self.distance_m = 0.0
+        self._ticks = 0
+        self._pad = Pad()
+        self._pop_up = False
+
     def _drive(self, pad: Pad) -> None:
         self.car.drive((pad.gas, pad.brake, pad.steer))
         self.distance_m += self.car.speed_mps * TICK_S
@@ -167,5 +169,4 @@ class Race:
         """Returns what the autopilot holds; it begins the next lap two seconds after the finish."""
         if self.state is RaceState.FINISHED and self._ticks > _NEXT_LAP_TICKS:
             self.restart()
-        gas, brake, steer = self._pilot.controls()
-        return Pad(gas, brake, 0.0 if math.isnan(steer) else steer)
+        return Pad(*self._pilot.controls())

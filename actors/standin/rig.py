@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from actors.standin.control import StandInControl
+from actors.standin.faults import parse_fault
 from actors.standin.pad import PORT_VARIABLE
 from actors.standin.tied_process import TiedProcess
 from actors.standin.virtual_display import VirtualDisplay
-from common.errors import MachineError
+from common.errors import ConfigError, MachineError
 
 _READY_TIMEOUT_S = 180.0
 """The first start on a machine compiles the simulation, which takes a while."""
@@ -46,9 +47,13 @@ class StandInRig:
             faults: those that come by themselves, as ``NAME[@AFTER_S[+FOR_S]]``.
             autopilot: whether the car drives itself, lap after lap.
             fps: pictures and messages a second.
+
+        Raises:
+            ConfigError: one of ``faults`` is none.
         """
+        planned = [str(parse_fault(fault)) for fault in faults]
         self._words = ["--track", track, "--fps", str(fps)]
-        self._words += [word for fault in faults for word in ("--fault", fault)]
+        self._words += [word for fault in planned for word in ("--fault", fault)]
         self._words += ["--autopilot"] if autopilot else []
         self._folder = folder
         self._screen = VirtualDisplay(log=folder / "xvfb.log")
@@ -161,6 +166,7 @@ def _first_line(game: TiedProcess, log: Path) -> dict[str, Any]:
             )
         line += part
     facts: dict[str, Any] = json.loads(line)
-    if "what" in facts:
-        raise MachineError(facts["what"], facts["why"], facts["fix"])
+    if "error" in facts:
+        kind = ConfigError if facts["exit_code"] == ConfigError.exit_code else MachineError
+        raise kind(*facts["error"])
     return facts

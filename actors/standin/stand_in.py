@@ -1,21 +1,23 @@
 """The stand-in game: race, window, telemetry, gamepad, control and faults, one turn at a time."""
 
+import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from actors.sim.catalogue import TRACK_NAMES
 from actors.sim.physics import TICK_S
-from actors.standin.control import DEFAULT_CONTROL_PORT, ControlServer
+from actors.standin.control import ControlServer
 from actors.standin.faults import Faults, PlannedFault, check_fault
 from actors.standin.gamepad import GamepadReceiver
 from actors.standin.pad import B_BUTTON, Pad
+from actors.standin.ports import DEFAULT_CONTROL_PORT, DEFAULT_PAD_PORT
 from actors.standin.race import Race, RaceState
 from actors.standin.telemetry_server import TelemetryServer
 from actors.standin.window import GameWindow
 from actors.telemetry import DEFAULT_PORT, pack
 from common.errors import ConfigError
 
-DEFAULT_PAD_PORT = 9010
 SLOW_FPS = 5.0
 LOWEST_FPS, HIGHEST_FPS = 1, 240
 _LATE_TICKS = 30
@@ -80,10 +82,16 @@ class StandIn:
         self._options = options
         self._race = Race(options.track, autopilot=options.autopilot)
         self._faults = Faults(options.faults, now_s=now_s)
-        self._server = TelemetryServer(options.port)
-        self._pad = GamepadReceiver(options.pad_port)
-        self._control = ControlServer(options.control_port)
-        self._window = GameWindow(display)
+        with ExitStack() as parts:
+            self._server = TelemetryServer(options.port)
+            parts.callback(self._server.close)
+            self._pad = GamepadReceiver(options.pad_port)
+            parts.callback(self._pad.close)
+            self._control = ControlServer(options.control_port)
+            parts.callback(self._control.close)
+            self._window = GameWindow(display)
+            parts.callback(self._window.disconnect)
+            self._parts = parts.pop_all()
         self._now_s = self._tick_due_s = self._frame_due_s = now_s
         self._frames = 0
         self._elsewhere = False
@@ -125,12 +133,13 @@ class StandIn:
             self._strike(fault)
         self._apply_lasting_faults()
         self._server.poll()
-        pad = self._controls()
-        ticks = max(int((now_s - self._tick_due_s) / TICK_S) + 1, 0)
+        pad, pressed = self._controls()
+        ticks = max(math.floor((now_s - self._tick_due_s) / TICK_S) + 1, 0)
         self._tick_due_s += ticks * TICK_S
         if "freeze" not in self._faults:
             for _ in range(min(ticks, _LATE_TICKS)):
                 self._race.tick(pad)
+            self._race.press(pressed)
         if now_s >= self._frame_due_s:
             period_s = 1.0 / (SLOW_FPS if "slow" in self._faults else self._options.fps)
             self._frame_due_s = max(self._frame_due_s + period_s, now_s)
@@ -168,20 +177,14 @@ class StandIn:
 
     def close(self) -> None:
         """Exits as a game does: window and ports are gone."""
-        for part in (self._server, self._pad, self._control):
-            part.close()
-        self._window.disconnect()
+        self._parts.close()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Does what control asks for."""
         command = request.get("command")
         if command == "fault":
-            seconds = request.get("seconds")
-            self._faults.strike(
-                check_fault(str(request.get("name"))),
-                now_s=self._now_s,
-                span_s=None if seconds is None else float(seconds),
-            )
+            name, span_s = check_fault(str(request.get("name"))), _span(request.get("seconds"))
+            self._faults.strike(name, now_s=self._now_s, span_s=span_s)
         elif command == "heal":
             self._faults.heal()
         elif command == "restart_race":
@@ -225,22 +228,20 @@ class StandIn:
         place = TRACK_NAMES.index(ours) + 1 if ours in TRACK_NAMES else 0
         return TRACK_NAMES[place % len(TRACK_NAMES)]
 
-    def _controls(self) -> Pad:
-        """Takes gamepad and keys; returns what the player holds."""
+    def _controls(self) -> tuple[Pad, int]:
+        """Takes gamepad and keys; returns what the player holds, and the buttons pressed meanwhile."""
         buttons = self._pad.poll()
         keys, closed = self._window.pump()
         if closed:
             self.why_over = "its window was closed"
         if "freeze" in self._faults:
-            return Pad()
+            return Pad(), 0
         pad = self._pad.pad
         if "deaf" in self._faults:
             buttons, pad = 0, Pad()
         if "BackSpace" in keys:
             buttons |= B_BUTTON
-        if buttons:
-            self._race.press(buttons)
-        return self._window.held() if self._window.keys else pad
+        return (self._window.held() if self._window.keys else pad), buttons
 
     def _show_frame(self) -> None:
         """Sends the message and draws the picture that belong together."""
@@ -248,9 +249,22 @@ class StandIn:
         message = self._race.telemetry()
         if message is not None and "stall" not in self._faults:
             data = pack(message)
-            if self._cut_next:
+            if self._cut_next and self._server.clients:
                 data, self._cut_next = data[:-1], False
             self._server.send(data)
         if self._window.is_open:
             self._race.paint(self._window.picture)
             self._window.show()
+
+
+def _span(seconds: object) -> float | None:
+    """Returns how long a fault shall hold, in seconds, as control was asked."""
+    if seconds is None:
+        return None
+    if not isinstance(seconds, int | float) or not 0.0 <= seconds < math.inf:
+        raise ConfigError(
+            f"A fault cannot hold for {seconds!r} seconds.",
+            "it takes a number from 0 up, or none for until it is healed",
+            "--seconds 5",
+        )
+    return float(seconds)

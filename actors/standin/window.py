@@ -9,7 +9,7 @@ from actors.standin.pad import B_BUTTON, Pad
 from actors.window_watch import TITLE
 from common.errors import MachineError
 
-NATIVE_SIZE = (480, 270)
+NATIVE_SIZE = (320, 180)
 """Width and height in pixels before anybody resizes it."""
 NATIVE_PLACE = (60, 40)
 SMALLEST, LARGEST = 32, 4096
