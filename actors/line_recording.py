@@ -127,7 +127,7 @@ class LapRecorder:
         self._arrived_s.append(arrived_s)
 
 
-def line_of(name: str, positions: Sequence[Position]) -> RewardLine:
+def line_of(name: str, positions: Sequence[Position] | NDArray[np.float64]) -> RewardLine:
     """Returns the reward line through the positions of one lap.
 
     Args:

@@ -114,6 +114,26 @@ COMMANDS: tuple[Command, ...] = (
         "replay",
     ),
     Command(
+        "record-line",
+        "deploy.commands.game_line:record_line",
+        "Record the reward line of a map: you drive one lap, or the stand-in does.",
+        (
+            "game record-line --name my-map --out lines/my-map.npz",
+            "game record-line --name first-lap --game standin --track first-lap",
+        ),
+        "game",
+    ),
+    Command(
+        "import-line",
+        "deploy.commands.game_line:import_line",
+        "Make a reward line of the reward.pkl that tmrl recorded.",
+        (
+            "game import-line reward.pkl --name my-map",
+            "game import-line reward.pkl --name my-map --force",
+        ),
+        "game",
+    ),
+    Command(
         "standin",
         "deploy.commands.game_standin:standin",
         "Run the stand-in for TrackMania: a window, telemetry, a gamepad, and faults on demand.",

@@ -16,7 +16,7 @@ from deploy.run_folder import RunFolder
 
 Rows = list[dict[str, Any]]
 _WINDOW_EPISODES = 50
-_STYLE: Any = {
+STYLE: Any = {
     "figure.dpi": 110,
     "figure.figsize": (9.0, 4.8),
     "axes.grid": True,
@@ -29,7 +29,7 @@ _STYLE: Any = {
     "font.size": 10.5,
     "lines.linewidth": 1.8,
 }
-_COLOURS = ("#0b7a75", "#d1495b", "#30638e", "#edae49", "#6a4c93", "#3d3d3d")
+COLOURS = ("#0b7a75", "#d1495b", "#30638e", "#edae49", "#6a4c93", "#3d3d3d")
 
 
 def draw_runs(folders: Sequence[RunFolder], *, out: Path) -> list[Path]:
@@ -53,7 +53,7 @@ def draw_runs(folders: Sequence[RunFolder], *, out: Path) -> list[Path]:
         ("lap_times", "Lap times while training", _draw_laps),
         ("finish_rate", "Share of laps finished", _draw_finish_rate),
     )
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         return [
             _draw(name, title, draw, runs, out)
             for name, title, draw in pictures
@@ -93,7 +93,7 @@ def _draw(
     axes = figure.subplots()
     for index, run in enumerate(runs):
         if run.has(name):
-            draw(axes, run, _COLOURS[index % len(_COLOURS)])
+            draw(axes, run, COLOURS[index % len(COLOURS)])
     axes.set_title(title if len(runs) > 1 else f"{title} - {runs[0].name}")
     axes.margins(x=0.01)
     if len(runs) > 1 or len(axes.get_legend_handles_labels()[0]) > 1:
