@@ -25,6 +25,7 @@ SIM_OPTIONS: dict[str, type[int | float]] = {
     "off_track_m": float,
     "stuck_steps": int,
     "grace_steps": int,
+    "delay_ticks": int,
 }
 """What ``game.options`` may change of the simulated game; its docstring says what each means."""
 

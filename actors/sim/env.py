@@ -71,6 +71,7 @@ class SimEnv(gym.Env[Observation, np.int64]):
         stuck_steps: int = 20,
         grace_steps: int = 40,
         off_track_m: float = 20.0,
+        delay_ticks: int = 0,
         finish_bonus: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
@@ -88,6 +89,8 @@ class SimEnv(gym.Env[Observation, np.int64]):
             stuck_steps: steps without progress after which the episode terminates.
             grace_steps: first steps of an episode, in which nothing counts as stuck.
             off_track_m: distance from the centre line beyond which the episode terminates.
+            delay_ticks: sixtieths of a second (0 to 3) for which the car goes on with the action before, as
+                in a game whose picture is taken before the policy thinks.
             finish_bonus: reward added at the finish.
             render_mode: ``rgb_array`` or None.
 
@@ -97,6 +100,7 @@ class SimEnv(gym.Env[Observation, np.int64]):
         self.track = load_track(track)
         self._actions = _checked_actions(action_table)
         _check_counts(image_size=image_size, history=history, max_steps=max_steps)
+        _check_delay(delay_ticks)
         _check_render_mode(render_mode)
         self.render_mode = render_mode
         self.car = Car(self.track)
@@ -108,6 +112,8 @@ class SimEnv(gym.Env[Observation, np.int64]):
         self._max_steps = max_steps or math.ceil(self.track.length_m / (SLOWEST_MPS * STEP_S))
         self._start_jitter = start_jitter
         self._off_track_m = off_track_m
+        self._delay_ticks = delay_ticks
+        self._controls = COAST
         self._finish_bonus = finish_bonus
         self._steps = 0
         self._stack = np.zeros((history, image_size, image_size), dtype=np.uint8)
@@ -138,6 +144,7 @@ class SimEnv(gym.Env[Observation, np.int64]):
         )
         self._progress.reset()
         self._steps = 0
+        self._controls = COAST
         frame = np.empty(self._stack.shape[1:], dtype=np.uint8)
         self._camera.paint(self.car.state, frame)
         self._stack = np.repeat(frame[None], len(self._stack), axis=0)
@@ -149,7 +156,9 @@ class SimEnv(gym.Env[Observation, np.int64]):
         Args:
             action: index of the row.
         """
-        self.car.drive(self._actions[action], TICKS_PER_STEP)
+        self.car.drive(self._controls, self._delay_ticks)
+        self._controls = self._actions[action]
+        self.car.drive(self._controls, TICKS_PER_STEP - self._delay_ticks)
         self._steps += 1
         state = self.car.state
         reward = self._progress.advance((state[POS_X], state[POS_Y], state[ELEVATION]))
@@ -236,6 +245,15 @@ def _check_counts(*, image_size: int, history: int, max_steps: int | None) -> No
                 why=f"it must be at least {least[name]}",
                 fix=f"{name}={least[name]} or more",
             )
+
+
+def _check_delay(delay_ticks: int) -> None:
+    if not 0 <= delay_ticks <= TICKS_PER_STEP:
+        raise ConfigError(
+            what=f"delay_ticks is {delay_ticks}",
+            why=f"a step has {TICKS_PER_STEP} ticks, so the action comes 0 to {TICKS_PER_STEP} late",
+            fix="delay_ticks=2",
+        )
 
 
 def _check_render_mode(render_mode: str | None) -> None:

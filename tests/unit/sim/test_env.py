@@ -36,6 +36,23 @@ def test_gymnasium_accepts_the_environment() -> None:
     assert [text for text in texts if "infinity" not in text and "spec" not in text] == []
 
 
+def test_a_delay_of_a_whole_step_shifts_the_actions_by_one() -> None:
+    actions = np.random.default_rng(6).integers(0, 11, 60)
+    late, early = SimEnv(delay_ticks=3, start_jitter=0.0), SimEnv(start_jitter=0.0)
+    late.reset(seed=0)
+    early.reset(seed=0)
+    for after, before in zip(actions, [COAST, *actions[:-1]], strict=True):
+        late.step(after)
+        early.step(before)
+        np.testing.assert_array_equal(late.car.state, early.car.state)
+
+
+@pytest.mark.parametrize("ticks", [-1, 4])
+def test_a_delay_beyond_a_step_is_refused(ticks: int) -> None:
+    with pytest.raises(ConfigError, match="delay_ticks"):
+        SimEnv(delay_ticks=ticks)
+
+
 def test_the_same_seed_and_actions_give_the_same_bits() -> None:
     actions = np.random.default_rng(5).integers(0, 11, 400)
     runs = []
