@@ -156,9 +156,13 @@ class SimEnv(gym.Env[Observation, np.int64]):
         Args:
             action: index of the row.
         """
-        self.car.drive(self._controls, self._delay_ticks)
-        self._controls = self._actions[action]
-        self.car.drive(self._controls, TICKS_PER_STEP - self._delay_ticks)
+        before, self._controls = self._controls, self._actions[action]
+        for controls, ticks in (
+            (before, self._delay_ticks),
+            (self._controls, TICKS_PER_STEP - self._delay_ticks),
+        ):
+            if ticks:
+                self.car.drive(controls, ticks)
         self._steps += 1
         state = self.car.state
         reward = self._progress.advance((state[POS_X], state[POS_Y], state[ELEVATION]))
