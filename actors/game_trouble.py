@@ -100,6 +100,11 @@ _TABLE = (
         "apexmania game record-line",
     ),
     Trouble(
+        "car_jumped",
+        "The car was suddenly somewhere else: the race was restarted, or another map was loaded.",
+        "Leave the game alone while an actor drives; the actor goes on by itself.",
+    ),
+    Trouble(
         "gamepad_missing",
         "The virtual gamepad cannot be made here.",
         "Windows: run the ViGEmBus installer that comes with pip install vgamepad; "

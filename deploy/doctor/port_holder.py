@@ -2,10 +2,13 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import psutil
 
+_SHOWN_WORDS = 4
+_SHOWN_CHARACTERS = 80
 _GAME_WORDS = ("trackmania", "wine", "proton", "actors.standin", "game standin")
 
 
@@ -15,7 +18,7 @@ class PortHolder:
 
     Attributes:
         pid: its process id, None where the system keeps it from us.
-        program: its name and the start of its command line.
+        program: the start of its command line.
     """
 
     pid: int | None
@@ -68,7 +71,8 @@ def _holder(pid: int | None) -> PortHolder:
         return PortHolder(None, "a program of another user")
     try:
         process = psutil.Process(pid)
-        words = " ".join(process.cmdline()) or process.name()
+        words = process.cmdline() or [process.name()]
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return PortHolder(pid, "a program")
-    return PortHolder(pid, words[:160])
+    program = " ".join([PurePath(words[0]).name, *words[1:_SHOWN_WORDS]])
+    return PortHolder(pid, program[:_SHOWN_CHARACTERS])

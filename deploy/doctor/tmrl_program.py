@@ -1,6 +1,6 @@
 """Imports tmrl in a process of its own and lets it resize the game's window, as an actor's would.
 
-    python -m deploy.doctor.tmrl_program
+    python -m deploy.doctor.tmrl_program HOME
     256 128
 
 Prints tmrl's version when it is imported, then ``resized`` for each size asked for.
@@ -10,15 +10,21 @@ import importlib.metadata
 import os
 import sys
 
+_HOME_VARIABLES = ("HOME", "USERPROFILE")
+
 
 def main() -> None:
     """Serves until stdin ends."""
     # tmrl logs to stdout; the answers keep the descriptor to themselves.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    before = {name: os.environ[name] for name in _HOME_VARIABLES if name in os.environ}
+    os.environ.update(dict.fromkeys(_HOME_VARIABLES, sys.argv[1]))
     import tmrl  # noqa: F401 - the point of this program
     from tmrl.custom.tm.utils.window import WindowInterface
 
+    # The X server's key lies in the real home.
+    os.environ.update(before)
     answers.write(importlib.metadata.version("tmrl") + "\n")
     answers.flush()
     for line in sys.stdin:
