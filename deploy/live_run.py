@@ -4,9 +4,9 @@ from typing import Any
 
 from common.errors import ConfigError
 from common.keys import Keys
-from deploy.redis_server import check_foreign, private_url
+from deploy.redis_server import private_url, require_address
 from deploy.run_folder import RunFolder
-from replay_server.connection import OUTAGES, call, check_server, connect
+from replay_server.connection import OUTAGES, ask_server, call, connect
 from replay_server.hearts import read_all
 
 _STREAMS = ("index", "episodes", "quarantine", "metrics", "evaluations")
@@ -24,7 +24,7 @@ def read_hearts(folder: RunFolder) -> dict[str, dict[str, Any]]:
 
 
 def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
-    """Returns what the Redis of a run holds.
+    """Returns what the Redis of a run holds, also of one that is full or cannot write.
 
     Args:
         folder: the run.
@@ -32,7 +32,7 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
 
     Raises:
         ConfigError: it has no Redis that could be asked.
-        ApexManiaError: Redis is away or refuses.
+        ApexManiaError: Redis is away or refuses the password.
     """
     address = url or private_url(folder.redis)
     if address is None:
@@ -48,9 +48,9 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
             f"apexmania status {folder.path}",
         )
     if url is not None:
-        check_foreign(url)
+        require_address(url)
     connection = connect(address, name="inspect")
-    facts = check_server(connection, url=address)
+    facts = ask_server(connection, url=address)
     keys = Keys(folder.name)
     actors = sorted(name.decode() for name in call(connection, "SMEMBERS", keys.actors))
     return {
@@ -58,6 +58,7 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
         "redis": f"{facts.server} {'.'.join(map(str, facts.version))}",
         "used_memory_bytes": facts.used_memory_bytes,
         "max_memory_bytes": facts.max_memory_bytes,
+        "full": facts.full,
         "entries": {name: call(connection, "XLEN", getattr(keys, name)) for name in _STREAMS},
         "actors": {
             name: {

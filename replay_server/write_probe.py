@@ -25,5 +25,6 @@ def probe_write(connection: redis.Redis, *, shown: str) -> None:
         raise MachineError(
             f"Redis at {shown} is full.",
             f"it refused to write {_PROBE_BYTES} bytes: {error}",
-            "free memory there, or raise its maxmemory, then start again",
+            "raise its maxmemory (redis-cli -u URL CONFIG SET maxmemory BYTES), or delete runs there "
+            "(their keys begin with am:{NAME}:)",
         ) from error

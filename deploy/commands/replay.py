@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from deploy.inspection_text import inspection_text
 from deploy.options import Json
 from deploy.run_folder import open_run
 
@@ -28,16 +29,4 @@ def inspect(
     if json_output:
         print(json.dumps(values, indent=2))
         return
-    used, limit = values["used_memory_bytes"], values["max_memory_bytes"]
-    print(f"run      {values['run']}")
-    print(f"redis    {values['redis']}, {(used or 0) / 1e6:,.1f} of {(limit or 0) / 1e6:,.0f} MB")
-    for name, count in values["entries"].items():
-        print(f"stream   {name:<12} {count:>9,} entries")
-    for name, actor in values["actors"].items():
-        megabytes = (actor["frames_bytes"] or 0) / 1e6
-        print(
-            f"actor    {name:<12} {actor['segments']:>9,} segments, {megabytes:,.1f} MB of frames"
-        )
-    for name, heart in values["hearts"].items():
-        facts = " ".join(f"{key}={value}" for key, value in heart.items())
-        print(f"alive    {name:<12} {facts}")
+    print(inspection_text(values))

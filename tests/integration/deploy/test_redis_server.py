@@ -1,4 +1,5 @@
 import contextlib
+import json
 import os
 import signal
 import time
@@ -8,10 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from common.config import Config
 from common.errors import ApexManiaError, MachineError, MismatchError, UnreachableError
-from deploy import redis_program
+from deploy import cli, redis_program
 from deploy.redis_program import RedisProgram
 from deploy.redis_server import PrivateRedis, check_foreign, free_port
+from deploy.run_folder import RunFolder
 from replay_server.connection import OUTAGES, connect
 
 pytestmark = pytest.mark.redis
@@ -95,10 +98,53 @@ def test_a_full_server_is_named(program: RedisProgram, tmp_path: Path) -> None:
         with contextlib.suppress(*OUTAGES):
             for index in range(1000):
                 connection.set(f"k{index}", b"x" * 100_000)
-        with pytest.raises(MachineError, match=r"is full"):
+        with pytest.raises(MachineError, match=r"is full") as refused:
             check_foreign(server.url)
+        assert "maxmemory" in refused.value.fix
+        check_foreign(server.url, may_be_full=True)
     finally:
         server.stop()
+
+
+@pytest.fixture
+def full_server(tmp_path: Path) -> Iterator[PrivateRedis]:
+    """A server whose memory is used up for good: its limit was lowered below what it holds."""
+    server = PrivateRedis(
+        redis_program.find_program(), folder=tmp_path, log=tmp_path / "log", max_bytes=50_000_000
+    )
+    server.start()
+    connection = connect(server.url, name="test")
+    connection.set("held", bytes(3_000_000))
+    connection.config_set("maxmemory", 2_000_000)
+    yield server
+    connection.close()
+    server.stop()
+
+
+def test_a_full_server_is_refused_with_its_figures_and_what_to_do(
+    full_server: PrivateRedis,
+) -> None:
+    with pytest.raises(MachineError) as refused:
+        check_foreign(full_server.url)
+    error = refused.value
+    assert "of 2 MB" in error.what
+    assert "OOM" in error.why
+    assert "replay.max_redis_bytes=4000000" in error.fix
+    assert "CONFIG SET maxmemory" in error.fix
+    password = full_server.url.split(":")[2].split("@")[0]
+    assert password not in str(error)
+
+
+def test_a_full_server_may_be_looked_into(
+    full_server: PrivateRedis, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.prepare(Config())
+    words = ["replay", "inspect", str(folder.path), "--redis", full_server.url]
+    assert cli.main(words) == 0
+    assert "full: it refuses writes" in capsys.readouterr().out
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["full"] is True
 
 
 def test_stop_leaves_no_process_and_a_new_start_finds_data_port_and_password(

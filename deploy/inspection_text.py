@@ -1,0 +1,86 @@
+"""What the Redis of a run holds, as tables for a person."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+_ACROSS = 5
+"""Processes beside one another in a table of heartbeats."""
+_NAMES_ONLY = {"pid", "epoch"}
+"""Numbers that name something and are not counted."""
+_MISSING = "-"
+
+Heart = Mapping[str, Any]
+
+
+def inspection_text(values: Mapping[str, Any]) -> str:
+    """Returns what ``live_run.inspect`` found: totals, streams, logs, and a table for each role.
+
+    Args:
+        values: as it returns them.
+    """
+    used, limit = values["used_memory_bytes"] or 0, values["max_memory_bytes"] or 0
+    full = ", full: it refuses writes" if values["full"] else ""
+    blocks = [
+        [
+            f"run    {values['run']}",
+            f"redis  {values['redis']}, {used / 1e6:,.1f} of {limit / 1e6:,.0f} MB{full}",
+        ],
+        _table(
+            [["stream", "entries"], *([name, f"{n:,}"] for name, n in values["entries"].items())]
+        ),
+        _table([["log of", "segments", "MB of frames"], *_logs(values["actors"])]),
+        *(_table(rows) for rows in _hearts(values["hearts"])),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks if len(lines) > 1)
+
+
+def _logs(actors: Mapping[str, Any]) -> Iterator[list[str]]:
+    for name, actor in actors.items():
+        megabytes = (actor["frames_bytes"] or 0) / 1e6
+        yield [name, f"{actor['segments']:,}", f"{megabytes:,.1f}"]
+
+
+def _hearts(hearts: Mapping[str, Heart]) -> Iterator[list[list[str]]]:
+    """Yields tables of heartbeats: one fact a line, one column a process, one role a table."""
+    by_role = sorted(hearts.items(), key=lambda item: (_role(item[1]), item[0]))
+    for role, members in groupby(by_role, key=lambda item: _role(item[1])):
+        processes = list(members)
+        for first in range(0, len(processes), _ACROSS):
+            shown = processes[first : first + _ACROSS]
+            facts = dict.fromkeys(name for _, heart in shown for name in heart if name != "role")
+            yield [
+                [role, *(name for name, _ in shown)],
+                *([fact, *(_shown(fact, heart.get(fact)) for _, heart in shown)] for fact in facts),
+            ]
+
+
+def _role(heart: Heart) -> str:
+    return str(heart.get("role", "process"))
+
+
+def _shown(fact: str, value: object) -> str:
+    match value:
+        case None | "":
+            return _MISSING
+        case bool():
+            return "yes" if value else "no"
+        case int() if fact not in _NAMES_ONLY:
+            return f"{value:,}"
+        case float():
+            return f"{value:,.3f}".rstrip("0").rstrip(".")
+        case Mapping():
+            return " ".join(f"{name}:{count}" for name, count in value.items()) or _MISSING
+    return str(value)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns lines with the first column to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in rows
+    ]

@@ -1,0 +1,52 @@
+"""What replay inspect prints is read by people, so no line is longer than a terminal."""
+
+from deploy.inspection_text import inspection_text
+
+VALUES = {
+    "run": "a-run",
+    "redis": "valkey 9.0.0",
+    "used_memory_bytes": 12_300_000,
+    "max_memory_bytes": 2_000_000_000,
+    "full": False,
+    "entries": {"index": 12_345, "episodes": 6},
+    "actors": {"actor-0": {"segments": 1_234, "frames_bytes": 5_000_000}},
+    "hearts": {
+        "learner": {"role": "learner", "pid": 12_345, "doing": "waiting for Redis"},
+        **{
+            f"actor-{index}": {
+                "role": "actor",
+                "pid": 20_000 + index,
+                "time": 1795462345.5,
+                "env_steps": 5_000,
+                "fps": 120.25,
+                "waiting": True,
+                "last_finish_ms": None,
+                "fault_causes": {"frozen": 2},
+            }
+            for index in range(7)
+        },
+    },
+}
+
+
+def test_heartbeats_are_a_table_with_one_fact_a_line() -> None:
+    lines = inspection_text(VALUES).splitlines()
+    assert max(map(len, lines)) <= 100
+    words = [line.split() for line in lines]
+    assert ["actor", *(f"actor-{index}" for index in range(5))] in words
+    assert ["actor", "actor-5", "actor-6"] in words
+    assert ["env_steps", "5,000", "5,000"] in words
+    assert ["pid", "20005", "20006"] in words
+    assert ["fps", "120.25", "120.25"] in words
+    assert ["waiting", "yes", "yes"] in words
+    assert ["last_finish_ms", "-", "-"] in words
+    assert ["fault_causes", "frozen:2", "frozen:2"] in words
+    assert ["doing", "waiting", "for", "Redis"] in words
+    assert ["index", "12,345"] in words
+    assert ["actor-0", "1,234", "5.0"] in words
+
+
+def test_a_run_that_nobody_drives_has_no_empty_tables() -> None:
+    text = inspection_text({**VALUES, "actors": {}, "hearts": {}, "full": True})
+    assert text.splitlines()[1].endswith("2,000 MB, full: it refuses writes")
+    assert text.count("\n\n") == 1
