@@ -25,7 +25,7 @@ from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis, check_foreign
 from deploy.run_files import read_progress
 from deploy.run_folder import RunFolder
-from deploy.run_name import NameTakenError
+from deploy.run_name import name_taken
 from deploy.watch import INTERRUPTED, Watch
 from learner.checkpoint_folder import CheckpointFolder
 from learner.ray_actor import LearnerActor
@@ -50,12 +50,14 @@ class Outcome:
 
     Attributes:
         reason: why, in words.
+        began: whether the run got its name on Redis, without which it leaves nothing.
         ended_well: whether the fleet was ended in order.
         learner_steps: where the learner stopped; 0 where it could not say.
         replay: last figures of the replay service.
     """
 
     reason: str = "failed"
+    began: bool = True
     ended_well: bool = False
     learner_steps: int = 0
     replay: dict[str, Any] = field(default_factory=dict)
@@ -193,7 +195,8 @@ class Launcher:
     def _publish(self, connection: Any) -> None:  # noqa: ANN401 - redis belongs to replay_server
         """Publishes the contract; a new run never takes the name of another one on this Redis."""
         if not put_contract(connection, self._keys, self._contract, new_run=not self._resume):
-            raise NameTakenError(self._keys.run)
+            self.outcome.began = False
+            raise name_taken(self._keys.run)
 
     def _ray(self) -> contextlib.AbstractContextManager[None]:
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))

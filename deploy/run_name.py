@@ -5,6 +5,10 @@ from common.keys import Keys
 from replay_server.connection import call, connect
 
 
+class NameTakenError(ConfigError):
+    """Another run on this Redis has the name; nothing of this one was stored there."""
+
+
 def require_free_name(url: str, run: str) -> None:
     """Refuses a name that a run on this Redis has already, before a folder is made for it.
 
@@ -13,7 +17,7 @@ def require_free_name(url: str, run: str) -> None:
         run: name of the new run.
 
     Raises:
-        ConfigError: the name is taken.
+        NameTakenError: the name is taken.
     """
     connection = connect(url, name="launcher")
     taken = bool(call(connection, "EXISTS", Keys(run).contract))
@@ -22,9 +26,9 @@ def require_free_name(url: str, run: str) -> None:
         raise name_taken(run)
 
 
-def name_taken(run: str) -> ConfigError:
+def name_taken(run: str) -> NameTakenError:
     """Returns the error for a name that another run has."""
-    return ConfigError(
+    return NameTakenError(
         f"The Redis already holds a run with the name {run!r}.",
         "the name of a run's folder is its name there, and two runs would mix their logs",
         "choose another --run-dir; to go on with the old run: "

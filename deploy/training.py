@@ -19,6 +19,7 @@ from deploy.redis_server import check_foreign
 from deploy.run_folder import RunFolder, RunLock, point_latest
 from deploy.run_name import require_free_name
 from deploy.run_record import RunRecord
+from deploy.run_removal import discarded_if_taken
 from deploy.side_process import WandbProcess
 from deploy.train_plan import TrainPlan, TrainRequest, make_plan
 from deploy.watch import INTERRUPTED
@@ -56,14 +57,17 @@ def run_training(request: TrainRequest) -> Trained:
     contract = open_contract(plan.config)
     require_possible(plan.config, contract.spec, private_redis=request.redis_url is None)
     if request.redis_url is not None:
-        check_foreign(request.redis_url)
+        check_foreign(request.redis_url, may_be_full=plan.resumed is not None)
         if plan.resumed is None and request.run_dir is not None:
             require_free_name(request.redis_url, request.run_dir.resolve().name)
     folder = plan.open_folder()
-    with RunLock(folder), Interrupts() as interrupts:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(discarded_if_taken(folder))
+        stack.enter_context(RunLock(folder))
+        interrupts = stack.enter_context(Interrupts())
         point_latest(folder)
         folder.prepare(plan.config)
-        log_to(folder.logs / "launcher.log")
+        stack.enter_context(log_to(folder.logs / "launcher.log"))
         record = RunRecord.open(folder)
         record.begin(
             config=plan.config,
@@ -110,22 +114,23 @@ def _launch(
             raise
         finally:
             record.end(wall_s=time.monotonic() - began, reason=outcome.reason)
-            summary = finish_run(
-                folder,
-                config=plan.config,
-                progress=launcher.progress,
-                outcome=outcome,
-                wall_s=record.wall_s,
-                console=console,
-                interrupts=interrupts,
-            )
-            text = closing_text(
-                folder,
-                summary,
-                interrupted=outcome.interrupted,
-                private_redis=plan.request.redis_url is None,
-            )
-            console.say(text)
+            if outcome.began:
+                summary = finish_run(
+                    folder,
+                    config=plan.config,
+                    progress=launcher.progress,
+                    outcome=outcome,
+                    wall_s=record.wall_s,
+                    console=console,
+                    interrupts=interrupts,
+                )
+                text = closing_text(
+                    folder,
+                    summary,
+                    interrupted=outcome.interrupted,
+                    private_redis=plan.request.redis_url is None,
+                )
+                console.say(text)
     return Trained(folder, summary, outcome.interrupted)
 
 

@@ -14,13 +14,14 @@ from rich.console import Console
 from common.config import Config
 from common.errors import ConfigError, MachineError
 from common.keys import Keys
-from deploy import launcher
+from deploy import launcher, training
 from deploy.console import PlainConsole
 from deploy.fleet import Fleet
 from deploy.interrupts import Interrupts
 from deploy.launcher import LEARNER, Launcher, open_contract
 from deploy.restarts import Restarts
-from deploy.run_folder import RunFolder
+from deploy.run_folder import RunFolder, point_latest
+from deploy.run_name import NameTakenError, require_free_name
 from deploy.train_plan import TrainRequest
 from deploy.training import run_training
 from replay_server.connection import connect
@@ -83,6 +84,40 @@ def test_a_taken_name_is_found_before_a_folder_is_made(tmp_path: Path, redis_url
     with pytest.raises(ConfigError, match="already holds a run with the name"):
         run_training(TrainRequest(run_dir=path, redis_url=redis_url))
     assert not path.exists()
+
+
+@pytest.mark.parametrize("kept", [None, "notes.txt"])
+def test_the_slower_of_two_starts_with_one_name_leaves_nothing(
+    tmp_path: Path,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kept: str | None,
+) -> None:
+    earlier = RunFolder(tmp_path / "earlier")
+    earlier.path.mkdir()
+    earlier.prepare(Config())
+    point_latest(earlier)
+    path = tmp_path / f"run-{time.time_ns()}"
+    if kept is not None:
+        path.mkdir()
+        (path / kept).write_text("not ours")
+    contract = open_contract(Config())
+
+    def other_start(url: str, run: str) -> None:
+        """Looks, as before, finds the name free, and then the other start is faster."""
+        require_free_name(url, run)
+        put_contract(connect(url, name="test"), Keys(run), contract, new_run=True)
+
+    monkeypatch.setattr(training, "require_free_name", other_start)
+    with pytest.raises(NameTakenError):
+        run_training(TrainRequest(run_dir=path, redis_url=redis_url))
+    assert "--resume" not in capsys.readouterr().err
+    if kept is None:
+        assert not path.exists()
+        assert (tmp_path / "latest").resolve() == earlier.path
+    else:
+        assert (path / kept).read_text() == "not ours"
 
 
 def test_a_learner_that_does_not_drain_is_no_success(
