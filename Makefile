@@ -24,11 +24,15 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "error: $(PYTHON) is older than 3.11"; \
 	  echo "  why: apexmania needs Python 3.11 or later"; \
 	  echo "  fix: make setup PYTHON=/path/to/python3.11"; exit 3; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(PIP) --editable . --group dev
-	$(if $(filter Windows_NT,$(OS)),,$(PIP) --no-deps tmrl)
+	@echo "setting up $(VENV): two to four minutes, 2.2 GB; pip says nothing while all goes well"
+	@echo "  1/3 a virtual environment and pip"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@echo "  2/3 torch, most of the time and space"
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@echo "  3/3 Ray, Redis, numba, the tools for tests, and apexmania itself"
+	@$(PIP) --editable . --group dev
+	@$(if $(filter Windows_NT,$(OS)),true,$(PIP) --no-deps tmrl)
 	@touch $@
 	@echo "ready: $(BIN)/apexmania --help"
 

@@ -1,5 +1,6 @@
 """What the Redis of a run holds, as tables for a person."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -8,6 +9,7 @@ _ACROSS = 5
 """Processes beside one another in a table of heartbeats."""
 _NAMES_ONLY = {"pid", "epoch"}
 """Numbers that name something and are not counted."""
+_IN_THE_HEADING = {"role", "actor"}
 _MISSING = "-"
 
 Heart = Mapping[str, Any]
@@ -48,7 +50,8 @@ def _hearts(hearts: Mapping[str, Heart]) -> Iterator[list[list[str]]]:
         processes = list(members)
         for first in range(0, len(processes), _ACROSS):
             shown = processes[first : first + _ACROSS]
-            facts = dict.fromkeys(name for _, heart in shown for name in heart if name != "role")
+            named = (name for _, heart in shown for name in heart)
+            facts = [fact for fact in dict.fromkeys(named) if fact not in _IN_THE_HEADING]
             yield [
                 [role, *(name for name, _ in shown)],
                 *([fact, *(_shown(fact, heart.get(fact)) for _, heart in shown)] for fact in facts),
@@ -60,18 +63,21 @@ def _role(heart: Heart) -> str:
 
 
 def _shown(fact: str, value: object) -> str:
-    match value:
-        case None | "":
-            return _MISSING
-        case bool():
-            return "yes" if value else "no"
-        case int() if fact not in _NAMES_ONLY:
-            return f"{value:,}"
-        case float():
-            return f"{value:,.3f}".rstrip("0").rstrip(".")
-        case Mapping():
-            return " ".join(f"{name}:{count}" for name, count in value.items()) or _MISSING
-    return str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return _shown_number(fact, value)
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}:{count}" for name, count in value.items()) or _MISSING
+    return _MISSING if value is None or value == "" else str(value)
+
+
+def _shown_number(fact: str, value: float) -> str:
+    if fact == "time":
+        return time.strftime("%H:%M:%S", time.localtime(value))
+    if fact in _NAMES_ONLY:
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

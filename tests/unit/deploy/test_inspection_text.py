@@ -15,6 +15,7 @@ VALUES = {
         **{
             f"actor-{index}": {
                 "role": "actor",
+                "actor": f"actor-{index}",
                 "pid": 20_000 + index,
                 "time": 1795462345.5,
                 "env_steps": 5_000,
@@ -40,6 +41,9 @@ def test_heartbeats_are_a_table_with_one_fact_a_line() -> None:
     assert ["fps", "120.25", "120.25"] in words
     assert ["waiting", "yes", "yes"] in words
     assert ["last_finish_ms", "-", "-"] in words
+    assert sum(line[0] == "actor" for line in words if line) == 2, "the headings"
+    (clock,) = {cell for line in words if line[:1] == ["time"] for cell in line[1:]}
+    assert clock.count(":") == 2
     assert ["fault_causes", "frozen:2", "frozen:2"] in words
     assert ["doing", "waiting", "for", "Redis"] in words
     assert ["index", "12,345"] in words
