@@ -54,7 +54,7 @@ _TABLE = (
     Trouble(
         "telemetry_refused",
         "Nothing listens on the telemetry port: the plugin does not run.",
-        "In the game press F3 for OpenPlanet, then Developer > (Re)load plugin > TMRL Grab Data.",
+        "In the game press F3 for Openplanet, then Developer > (Re)load plugin > TMRL Grab Data.",
     ),
     Trouble(
         "port_taken",
@@ -100,15 +100,11 @@ _TABLE = (
         "apexmania game record-line",
     ),
     Trouble(
-        "car_jumped",
-        "The car was suddenly somewhere else: the race was restarted, or another map was loaded.",
-        "Leave the game alone while an actor drives; the actor goes on by itself.",
-    ),
-    Trouble(
         "gamepad_missing",
         "The virtual gamepad cannot be made here.",
-        "Windows: run the ViGEmBus installer that comes with pip install vgamepad; "
-        "Linux: sudo apt install libevdev2 && sudo modprobe uinput && sudo chmod 0660 /dev/uinput",
+        "Windows: pip install --force-reinstall vgamepad, and accept the ViGEmBus driver that it "
+        "installs; Linux: sudo apt install libevdev2 && sudo modprobe uinput && "
+        "sudo chmod 0666 /dev/uinput && pip install vgamepad",
     ),
     Trouble(
         "inputs_dead",
@@ -152,9 +148,3 @@ _TABLE = (
 
 TROUBLES: dict[str, Trouble] = {trouble.cause: trouble for trouble in _TABLE}
 """Every cause by its name, in the order in which the doctor looks for them."""
-
-
-def explain(cause: str) -> str:
-    """Returns meaning, fix and where to read on, in one line for a log or a status."""
-    trouble = TROUBLES[cause]
-    return f"{trouble.meaning} Fix: {trouble.fix} ({trouble.anchor})"
