@@ -18,6 +18,7 @@ from common.errors import ConfigError, MachineError
 
 _READY_TIMEOUT_S = 180.0
 """The first start on a machine compiles the simulation, which takes a while."""
+_PATIENCE_S = 2.0
 _ROOT = Path(__file__).parents[2]
 
 
@@ -98,13 +99,16 @@ class StandInRig:
             self.stop()
             raise
 
-    def restart_game(self) -> None:
+    def restart_game(self, *, patience_s: float = _PATIENCE_S) -> None:
         """Ends the game and starts it anew on the same display and ports.
+
+        Args:
+            patience_s: seconds it may take to end by itself.
 
         Raises:
             MachineError: it does not come up, for instance because the display is gone.
         """
-        self._stop_game()
+        self._stop_game(patience_s)
         self._start_game()
 
     def environment(self) -> dict[str, str]:
@@ -125,9 +129,9 @@ class StandInRig:
         """Stops it."""
         self.stop()
 
-    def _stop_game(self) -> None:
+    def _stop_game(self, patience_s: float = _PATIENCE_S) -> None:
         if self._game is not None:
-            self._game.stop(patience_s=2.0)
+            self._game.stop(patience_s=patience_s)
         self._game = None
 
     def _start_game(self) -> None:

@@ -100,8 +100,13 @@ class GameWindow:
         self._display.flush()
 
     def disconnect(self) -> None:
-        """Leaves the X server, which removes the window."""
-        self._display.close()
+        """Leaves the X server, which removes the window; one that is gone is left, too."""
+        from Xlib import error  # noqa: PLC0415 - Linux only
+
+        try:
+            self._display.close()
+        except (error.ConnectionClosedError, OSError):
+            self._display.display.socket.close()
 
     def pump(self) -> tuple[set[str], bool]:
         """Takes what happened to the window.
@@ -120,6 +125,10 @@ class GameWindow:
         try:
             while self._display.pending_events():
                 event = self._display.next_event()
+                if event.type == X.MappingNotify:
+                    self._display.refresh_keyboard_mapping(event)
+                    self._keycodes = self._find_keycodes()
+                    continue
                 if self._window is None or event.window != self._window:
                     continue
                 if event.type == X.ConfigureNotify:
