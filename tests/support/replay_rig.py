@@ -1,7 +1,7 @@
 """Small parts that the tests of the replay put together."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -22,6 +22,7 @@ from replay_server.service import ReplayService
 from tests.support.segments import SMALL, make_segment, small_contract, tag_of
 
 CONTRACT: Contract = small_contract()
+WriteLog = Callable[[range], None]
 
 
 def make_writer(

@@ -13,7 +13,15 @@ from replay_server.hearts import beat
 from replay_server.log_reader import LogReader
 from replay_server.rate_limiter import read_limiter
 from replay_server.weights_store import WeightsStore
-from tests.support.replay_rig import CONTRACT, ingest_all, make_service, make_writer, tags, write
+from tests.support.replay_rig import (
+    CONTRACT,
+    WriteLog,
+    ingest_all,
+    make_service,
+    make_writer,
+    tags,
+    write,
+)
 from tests.support.segments import SMALL
 
 pytestmark = pytest.mark.redis
@@ -80,11 +88,9 @@ def test_an_actor_needs_eight_commands_and_its_own_keys(
 
 
 def test_a_learner_reads_the_log_and_never_writes_a_segment(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, redis_url: str, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(3))
-    writer.close()
+    write_log(range(3))
     ingest_all(make_service(connection, keys))
     prefix = keys.index.removesuffix("index")
     rules = [f"%R~{prefix}*", f"~{keys.weights}", f"~{keys.quarantine}", f"&{keys.weights_hint}"]

@@ -11,13 +11,13 @@ from replay_server.contract_store import put_contract
 from replay_server.control import Control
 from replay_server.process import ReplayProcess
 from tests.support.redis_server import RedisServer, free_port
-from tests.support.replay_rig import CONTRACT, make_writer, request, write
+from tests.support.replay_rig import CONTRACT, WriteLog, request
 
 pytestmark = pytest.mark.redis
 
 
 def test_it_waits_for_the_contract_and_stops_with_the_run(
-    connection: redis.Redis, redis_server: RedisServer, keys: Keys
+    connection: redis.Redis, redis_server: RedisServer, keys: Keys, write_log: WriteLog
 ) -> None:
     process = ReplayProcess(redis_server.url, keys)
     thread = threading.Thread(target=process.run)
@@ -25,9 +25,7 @@ def test_it_waits_for_the_contract_and_stops_with_the_run(
     time.sleep(0.3)
     assert process.stats() == {}
     put_contract(connection, keys, CONTRACT)
-    writer = make_writer(redis_server.url, keys)
-    write(writer, range(20))
-    writer.close()
+    write_log(range(20))
     deadline = time.monotonic() + 20
     while process.stats().get("next_id") != 400 and time.monotonic() < deadline:
         time.sleep(0.02)

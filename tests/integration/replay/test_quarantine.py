@@ -13,14 +13,13 @@ from common.wire import encode_segment
 from replay_server.connection import call
 from tests.support.replay_rig import (
     CONTRACT,
+    WriteLog,
     assert_ids_contiguous,
     ingest_all,
     make_service,
-    make_writer,
     read_everything,
     request,
     tags,
-    write,
 )
 from tests.support.segments import make_segment
 
@@ -59,19 +58,16 @@ POISON: dict[str, Callable[[int], bytes]] = {
 }
 
 
-def test_poison_stops_nothing(connection: redis.Redis, redis_url: str, keys: Keys) -> None:
+def test_poison_stops_nothing(connection: redis.Redis, write_log: WriteLog, keys: Keys) -> None:
     service = make_service(connection, keys)
-    writer = make_writer(redis_url, keys)
-    write(writer, range(5))
-    assert writer.flush(10)
+    write_log(range(5))
     for seq, poison in enumerate(POISON.values(), start=1):
         entry = f"{EPOCH}-{seq}"
         connection.xadd(keys.meta("evil"), {"m": poison(seq)}, id=entry)
         connection.xadd(keys.frames("evil"), {"f": b"x"}, id=entry)
     connection.xadd(keys.meta("evil"), {"other": b"field"}, id=f"{EPOCH}-{len(POISON) + 1}")
     connection.sadd(keys.actors, "evil", "../../etc", "a:b", b"\xff\xfe")
-    write(writer, range(5, 10))
-    writer.close()
+    write_log(range(5, 10))
     assert ingest_all(service) == 10
     assert service.stats()["quarantined"] == len(POISON) + 1
     assert service.stats()["gaps"] == 0

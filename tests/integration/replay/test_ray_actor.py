@@ -14,7 +14,7 @@ from replay_server.client import ReplayClient
 from replay_server.contract_store import put_contract
 from replay_server.control import Control
 from replay_server.ray_actor import ReplayServiceActor
-from tests.support.replay_rig import CONTRACT, make_writer, request, write
+from tests.support.replay_rig import CONTRACT, WriteLog, request
 
 pytestmark = [pytest.mark.redis, pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
@@ -43,13 +43,11 @@ def ask(client: ReplayClient) -> str:
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_ray_restarts_a_killed_service_and_samples_go_on(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, redis_url: str, write_log: WriteLog, keys: Keys
 ) -> None:
     put_contract(connection, keys, CONTRACT)
     Control(connection, keys).set("running")
-    writer = make_writer(redis_url, keys)
-    write(writer, range(20))
-    writer.close()
+    write_log(range(20))
     shell = ray.remote(ReplayServiceActor).options(
         max_concurrency=4, max_restarts=-1, max_task_retries=-1, num_cpus=0
     )

@@ -15,6 +15,7 @@ from replay_server.service import ReplayService
 from replay_server.snapshot import seed_snapshot
 from tests.support.replay_rig import (
     CONTRACT,
+    WriteLog,
     assert_ids_contiguous,
     ingest_all,
     make_service,
@@ -52,11 +53,9 @@ def test_the_log_reaches_the_reader_in_order_and_whole(
 
 
 def test_ids_enter_only_below_the_watermark(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(10))
-    writer.close()
+    write_log(range(10))
     service = make_service(connection, keys)
     ingest_all(service)
     assert service.sample(request(high=20)).status == "starved"
@@ -73,11 +72,9 @@ def test_ids_enter_only_below_the_watermark(
 
 
 def test_the_limiter_throttles_and_is_published(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(2))
-    writer.close()
+    write_log(range(2))
     service = make_service(connection, keys)
     ingest_all(service)
     service.tick()
@@ -93,11 +90,9 @@ def test_the_limiter_throttles_and_is_published(
 
 
 def test_same_log_same_requests_same_batches_across_a_restart(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(40))
-    assert writer.flush(10)
+    write_log(range(40))
     first = make_service(connection, keys, capacity=500)
     ingest_all(first)
     rng = np.random.default_rng(0)
@@ -116,8 +111,7 @@ def test_same_log_same_requests_same_batches_across_a_restart(
         )
     state = first.state()
     expected = [drive(first, 500 + 20 * step, None if step % 2 else step) for step in range(10)]
-    write(writer, range(40, 50))
-    writer.close()
+    write_log(range(40, 50))
     second = make_service(connection, keys, capacity=500)
     ingest_all(second)
     second.restore(state)
@@ -129,18 +123,15 @@ def test_same_log_same_requests_same_batches_across_a_restart(
 
 
 def test_a_restarted_service_has_the_same_ids_and_priorities(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(20))
-    assert writer.flush(10)
+    write_log(range(20))
     first = make_service(connection, keys)
     ingest_all(first)
     ids = first.sample(request(high=400)).ids[0]
     first.sample(request(high=400, updates=[(ids, np.full(32, 7.0, np.float32))]))
     first.save_snapshot()
-    write(writer, range(20, 30))
-    writer.close()
+    write_log(range(20, 30))
     before = read_everything(connection, keys)
     second = make_service(connection, keys)
     assert ingest_all(second) == 10
@@ -158,13 +149,11 @@ def test_a_restarted_service_has_the_same_ids_and_priorities(
 
 
 def test_an_older_service_loses_its_right_to_append(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
     older = make_service(connection, keys)
     newer = make_service(connection, keys)
-    writer = make_writer(redis_url, keys)
-    write(writer, range(3))
-    writer.close()
+    write_log(range(3))
     with pytest.raises(MismatchError, match="replay service"):
         ingest_all(older)
     with pytest.raises(MismatchError, match="replay service"):
@@ -174,19 +163,16 @@ def test_an_older_service_loses_its_right_to_append(
 
 
 def test_retention_trims_what_nobody_needs(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(30))
-    assert writer.flush(10)
+    write_log(range(30))
     service = make_service(connection, keys, capacity=400)
     ingest_all(service)
     service.sample(request(low=300, high=600, needed_from=100))
     service.tick()
     assert read_everything(connection, keys)[0].first_id == 100
     assert connection.xlen(keys.meta("a1")) == connection.xlen(keys.frames("a1")) == 25
-    write(writer, range(30, 60))
-    writer.close()
+    write_log(range(30, 60))
     ingest_all(service)
     time.sleep(1.0)
     service.tick()
@@ -220,11 +206,9 @@ def test_ids_go_on_where_the_log_was_lost_but_not_the_checkpoint(
 
 
 def test_a_learner_that_lost_its_window_is_not_starved_for_ever(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(30))
-    assert writer.flush(10)
+    write_log(range(30))
     service = make_service(connection, keys, start=500)
     ingest_all(service)
     assert service.sample(request(high=600)).status == "ok"
@@ -232,18 +216,15 @@ def test_a_learner_that_lost_its_window_is_not_starved_for_ever(
     assert lost.status == "starved"
     assert lost.limiter.may_insert
     assert lost.limiter.max_inserted >= 600 + 32
-    write(writer, range(30, 32))
-    writer.close()
+    write_log(range(30, 32))
     ingest_all(service)
     assert service.sample(request(low=600, high=640)).status == "ok"
 
 
 def test_actors_may_refill_a_log_that_was_lost_at_the_edge_of_the_band(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(30))
-    assert writer.flush(10)
+    write_log(range(30))
     service = make_service(connection, keys)
     ingest_all(service)
     first = service.sample(request(high=600))
@@ -251,8 +232,7 @@ def test_actors_may_refill_a_log_that_was_lost_at_the_edge_of_the_band(
     lost = service.sample(request(low=600, high=600))
     assert lost.status == "starved"
     assert lost.limiter.may_insert
-    write(writer, range(30, 32))
-    writer.close()
+    write_log(range(30, 32))
     ingest_all(service)
     again = service.sample(request(low=600, high=640))
     assert again.status == "ok"
@@ -260,7 +240,7 @@ def test_actors_may_refill_a_log_that_was_lost_at_the_edge_of_the_band(
 
 
 def test_the_room_before_the_first_sample_does_not_grow_with_what_is_inserted(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
     service = make_service(connection, keys, start=500)
     asked = service.sample(request())
@@ -268,10 +248,8 @@ def test_the_room_before_the_first_sample_does_not_grow_with_what_is_inserted(
     most = asked.limiter.max_inserted
     assert most < 700, "the start size and the width of the band"
     # From here on the learner is busy with something else and asks no more.
-    writer = make_writer(redis_url, keys)
     for first in range(0, 60, 20):
-        write(writer, range(first, first + 20))
-        assert writer.flush(10)
+        write_log(range(first, first + 20))
         ingest_all(service)
         service.tick()
         published = read_limiter(connection, keys)
@@ -279,15 +257,12 @@ def test_the_room_before_the_first_sample_does_not_grow_with_what_is_inserted(
         assert published.inserted == (first + 20) * 20
         assert published.max_inserted == most
         assert published.may_insert == (published.inserted < most)
-    writer.close()
 
 
 def test_a_restarted_service_counts_what_was_sampled_after_its_snapshot(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(30))
-    writer.close()
+    write_log(range(30))
     first = make_service(connection, keys)
     ingest_all(first)
     # Two batches are always ahead of the learner's steps.
@@ -324,11 +299,9 @@ def test_a_state_of_a_later_log_is_refused(
 
 
 def test_only_the_thread_that_ingests_writes_the_index(
-    connection: redis.Redis, redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    connection: redis.Redis, write_log: WriteLog, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(10))
-    writer.close()
+    write_log(range(10))
     service = make_service(connection, keys)
     ingest_all(service)
     connection.delete(keys.index)
@@ -351,11 +324,9 @@ def test_only_the_thread_that_ingests_writes_the_index(
 
 
 def test_trimming_between_the_look_and_the_append_costs_nothing(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(10))
-    assert writer.flush(10)
+    write_log(range(10))
     service = make_service(connection, keys)
     ingest_all(service)
     entries_since = service._entries_since
@@ -367,18 +338,15 @@ def test_trimming_between_the_look_and_the_append_costs_nothing(
             connection.xtrim(keys.index, maxlen=length, approximate=False)
         return entries_since(low)
 
-    write(writer, range(10, 11))
-    writer.close()
+    write_log(range(10, 11))
     assert service._store.append(trimmed_meanwhile, ()) == 0
     assert service.ingest(block_ms=300) == 1
 
 
 def test_uniform_replay_ignores_priorities(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(5))
-    writer.close()
+    write_log(range(5))
     service = ReplayService(
         connection,
         keys,

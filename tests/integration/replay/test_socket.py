@@ -24,7 +24,7 @@ from replay_server.messages import (
 )
 from replay_server.rate_limiter import LimiterState
 from replay_server.service import ReplayService
-from tests.support.replay_rig import make_writer, request, serving, write
+from tests.support.replay_rig import WriteLog, request, serving
 
 pytestmark = pytest.mark.redis
 
@@ -63,11 +63,9 @@ def closed(peer: socket.socket) -> bool:
 
 
 def test_requests_are_pipelined_and_answered_in_order(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, redis_url: str, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(20))
-    writer.close()
+    write_log(range(20))
     with serving(redis_url, keys) as service:
         wait_until_held(service, 400)
         client = ReplayClient(connection, keys)
@@ -85,11 +83,9 @@ def test_requests_are_pipelined_and_answered_in_order(
 
 
 def test_the_client_finds_a_restarted_service(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, redis_url: str, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(20))
-    writer.close()
+    write_log(range(20))
     client = ReplayClient(connection, keys)
     with pytest.raises(UnreachableError):
         client.send(request(high=400))
@@ -128,11 +124,9 @@ def test_without_the_secret_there_is_no_answer(
 
 
 def test_a_peer_that_dawdles_holds_nobody_up(
-    connection: redis.Redis, redis_url: str, keys: Keys
+    connection: redis.Redis, redis_url: str, write_log: WriteLog, keys: Keys
 ) -> None:
-    writer = make_writer(redis_url, keys)
-    write(writer, range(20))
-    writer.close()
+    write_log(range(20))
     with serving(redis_url, keys) as service:
         wait_until_held(service, 400)
         idle = [dial(connection, keys) for _ in range(10)]
