@@ -49,8 +49,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "doctor",
         "deploy.commands.doctor:doctor",
-        "Check this machine and say how to fix what is wrong.",
-        ("doctor", "doctor --role actor --json"),
+        "Check this machine and its link to the game, and say how to fix what is wrong.",
+        ("doctor --role actor", "doctor --role actor --game standin --json"),
     ),
     Command(
         "status",

@@ -97,17 +97,17 @@ def _guarded(check: GameCheck, bench: GameBench) -> Finding:
 
 
 def _absent(subject: GameSubject) -> Finding | None:
-    """Returns that this machine has no link to a game at all, so that it is said once and plainly."""
+    """Returns that this machine has no screen for a game at all, so that it is said once and plainly."""
     if sys.platform == "win32" or subject.display or os.environ.get("DISPLAY"):
         return None
-    if importlib.util.find_spec("tmrl") is not None:
-        return None
+    missing = [] if importlib.util.find_spec("tmrl") else [" nor tmrl"]
     return Finding(
         GAME_LINK,
         "fail",
-        "This machine has neither a screen (DISPLAY is not set) nor tmrl: it cannot drive TrackMania. "
-        "A learner, a replay, and actors of the built-in simulation need neither.",
-        "on such a machine: apexmania doctor --role learner, or --role actor --game sim",
+        f"This machine has no screen (DISPLAY is not set){''.join(missing)}, so it cannot drive "
+        "TrackMania. A learner, a replay, the built-in simulation and the stand-in need no screen.",
+        "here: apexmania doctor --role learner, or --role actor --game standin; where the game runs: "
+        "open the terminal in the session that shows it",
         cause="display_lost",
         docs="docs/tm20.md#display_lost",
     )

@@ -244,14 +244,17 @@ def test_a_screen_that_is_gone_is_named(config: Config, tmp_path: Path) -> None:
     check_that_only(findings, "display_lost", at="screen")
 
 
-def test_a_machine_without_any_link_to_a_game_is_told_so_in_one_finding(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("with_tmrl", [True, False])
+def test_a_machine_without_any_screen_is_told_so_in_one_finding(
+    monkeypatch: pytest.MonkeyPatch, *, with_tmrl: bool
 ) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setitem(sys.modules, "tmrl", None)
+    if not with_tmrl:
+        monkeypatch.setitem(sys.modules, "tmrl", None)
     config = load_config(settings=["game.name=tm20"])
     (finding,) = examine_game(GameSubject(config=config, telemetry_port=free_port()))
     assert (finding.check, finding.level) == (GAME_LINK, "fail")
+    assert ("nor tmrl" in finding.found) is not with_tmrl
     assert "--role learner" in finding.fix
 
 
