@@ -48,9 +48,9 @@ class TrackmaniaConfig(Section):
     """Width that the game's window is set to (pixels)."""
     window_height: Annotated[int, Field(ge=64, le=1080)] = 128
     """Height that the game's window is set to (pixels)."""
-    screen_x_offset: NonNegative = 64
+    screen_x_offset: NonNegative = 70
     """On Linux, from the screen's left edge to the window's picture (pixels); 0 for the own stand-in."""
-    screen_y_offset: NonNegative = 70
+    screen_y_offset: NonNegative = 64
     """On Linux, from the screen's top edge to the window's picture (pixels); 0 for the own stand-in."""
     step_s: PositiveFloat = 0.05
     """Period of an env step (s)."""
