@@ -12,7 +12,8 @@ from common.keys import Keys
 from common.wire import decode_meta
 from replay_server.connection import Fields, call
 from replay_server.episodes import KEPT_EPISODES, Episode, last_episode_number
-from replay_server.index import EntryId, IndexEntry, LogIndex, format_entry_id, parse_entry_id
+from replay_server.index import IndexEntry, LogIndex, format_entry_id, parse_entry_id
+from replay_server.stream_end import last_generated_id
 
 _PAGE = 512
 _ATTEMPTS = 5
@@ -161,17 +162,6 @@ class IndexStore:
                 )
             )
         return entries
-
-
-def last_generated_id(client: redis.Redis, key: str) -> EntryId:
-    """Returns the newest id that a stream ever had, trimmed or not; (0, 0) before the first."""
-    try:
-        facts = client.xinfo_stream(key)
-    except redis.ResponseError as error:
-        if "no such key" not in str(error):
-            raise
-        return 0, 0
-    return parse_entry_id(facts["last-generated-id"])
 
 
 def _taken_over(keys: Keys) -> MismatchError:

@@ -13,8 +13,8 @@ from common.segment import Segment
 from common.wire import decode_segment
 from replay_server.connection import call
 from replay_server.index import parse_entry_id
-from replay_server.index_store import last_generated_id
 from replay_server.quarantine import quarantine
+from replay_server.stream_end import last_generated_id
 
 MISSING = "the log no longer has it"
 _log = structlog.get_logger()

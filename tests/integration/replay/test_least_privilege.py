@@ -9,6 +9,7 @@ from common.keys import Keys
 from replay_server.connection import call, check_server, connect
 from replay_server.contract_store import get_contract, put_contract
 from replay_server.control import Control
+from replay_server.episodes import last_episode_number
 from replay_server.hearts import beat
 from replay_server.log_reader import LogReader
 from replay_server.rate_limiter import read_limiter
@@ -53,7 +54,7 @@ def as_user(url: str, name: str) -> str:
 @pytest.fixture
 def actor_url(connection: redis.Redis, redis_url: str, keys: Keys) -> Iterator[str]:
     own = [keys.meta("a1"), keys.frames("a1"), keys.actors, keys.heart("a1")]
-    read = [keys.weights, keys.contract, keys.control, keys.limiter]
+    read = [keys.weights, keys.contract, keys.control, keys.limiter, keys.episodes]
     rules = [f"~{key}" for key in own] + [f"%R~{key}" for key in read]
     add_user(connection, "actor-a1", [*rules, *ACTOR])
     yield as_user(redis_url, "actor-a1")
@@ -72,6 +73,9 @@ def test_an_actor_needs_eight_commands_and_its_own_keys(
     assert WeightsStore(actor, keys).version() is None
     assert Control(actor, keys).state() is None
     assert read_limiter(actor, keys) is None
+    assert last_episode_number(actor, keys) == 0, "of an epsilon that is counted in episodes"
+    connection.xadd(keys.episodes, {"n": "3"}, id="3-1")
+    assert last_episode_number(actor, keys) == 3
     beat(actor, keys, "a1", {"fps": 20.0})
     writer = make_writer(actor_url, keys)
     write(writer, range(3))

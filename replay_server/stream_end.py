@@ -1,0 +1,16 @@
+"""Where a stream ends: the newest id that it ever had, asked for without reading an entry."""
+
+import redis
+
+from replay_server.index import EntryId, parse_entry_id
+
+
+def last_generated_id(client: redis.Redis, key: str) -> EntryId:
+    """Returns the newest id that a stream ever had, trimmed or not; (0, 0) before the first."""
+    try:
+        facts = client.xinfo_stream(key)
+    except redis.ResponseError as error:
+        if "no such key" not in str(error):
+            raise
+        return 0, 0
+    return parse_entry_id(facts["last-generated-id"])
