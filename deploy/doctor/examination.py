@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from actors.reward_line import load_lines
+from actors.reward_line import RewardLine, load_lines
 from common.config import Config
+from common.errors import MachineError
 from deploy.config_file import load_config
 from deploy.doctor.finding import Finding
 from deploy.doctor.game_examination import examine_game
@@ -97,12 +98,25 @@ def examine(request: ExaminationRequest, *, announce: Announce) -> Examination:
         )
     elif game == "standin":
         announce("Examining a stand-in of our own, as if it were the game.")
+        findings += examine_stand_in(config, lines=lines)
+    return Examination(request.role, game, findings)
+
+
+def examine_stand_in(config: Config, *, lines: tuple[RewardLine, ...] = ()) -> list[Finding]:
+    """Starts a stand-in, examines it as if it were the game, and ends it.
+
+    Args:
+        config: the configuration; ``game.name`` is standin.
+        lines: reward lines to compare the map with; without any, that of the track.
+    """
+    try:
         with (
             tempfile.TemporaryDirectory(prefix="am-doctor-") as folder,
             own_stand_in(config, folder=Path(folder), lines=lines) as subject,
         ):
-            findings += examine_game(subject)
-    return Examination(request.role, game, findings)
+            return examine_game(subject)
+    except MachineError as error:
+        return [Finding("stand-in", "fail", f"{error.what} {error.why}", error.fix)]
 
 
 def _config(request: ExaminationRequest, game: str) -> Config:

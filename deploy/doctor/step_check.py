@@ -16,6 +16,7 @@ from deploy.doctor.game_subject import GameSubject
 _STEPS = 40
 _COAST = 0
 _READY_S = 60.0
+_SETTLE_S = 10.0
 _LATE = 1.3
 _LATE_SHARE = 0.25
 _SHORT_LINE_POINTS = 20
@@ -82,17 +83,18 @@ def check_steps(bench: GameBench) -> Finding:
 
 
 def _reset(env: TrackmaniaEnv) -> None:
-    """Waits for tmrl and starts an episode.
+    """Waits for tmrl, gives the plugin time to take the new connection, and starts an episode.
 
     Raises:
         GameFaultError: it does not start.
     """
-    end_s = time.monotonic() + _READY_S
+    began_s = time.monotonic()
     while True:
         try:
             env.reset()
         except GameNotReadyError as fault:
-            if fault.cause != STARTING or time.monotonic() > end_s:
+            patience_s = _READY_S if fault.cause == STARTING else _SETTLE_S
+            if time.monotonic() - began_s > patience_s:
                 raise
         else:
             return

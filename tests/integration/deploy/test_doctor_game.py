@@ -19,6 +19,7 @@ from actors.standin.rig import StandInRig
 from common.config import Config
 from deploy import cli
 from deploy.config_file import load_config
+from deploy.doctor.examination import examine_stand_in
 from deploy.doctor.finding import Finding
 from deploy.doctor.game_examination import GAME_CHECKS, GAME_LINK, examine_game
 from deploy.doctor.game_subject import GameSubject
@@ -256,6 +257,15 @@ def test_a_machine_without_any_screen_is_told_so_in_one_finding(
     assert (finding.check, finding.level) == (GAME_LINK, "fail")
     assert ("nor tmrl" in finding.found) is not with_tmrl
     assert "--role learner" in finding.fix
+
+
+def test_a_stand_in_that_cannot_start_is_a_finding_too(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (finding,) = examine_stand_in(config)
+    assert (finding.check, finding.level) == ("stand-in", "fail")
+    assert "xvfb" in finding.fix
 
 
 def test_the_port_is_free_again_afterwards(config: Config, tmp_path: Path) -> None:
