@@ -144,6 +144,7 @@ class EnvProcess:
                 self._trouble = message
             elif kind == "ready":
                 self.ready = True
+                self._home.cleanup()  # it is read while tmrl is imported, and never again
                 _log.debug("env_child_ready", pid=self.pid, import_s=message["import_s"])
             elif kind != "beat":
                 self._replies.put(message)

@@ -10,10 +10,11 @@ import structlog
 
 from actors.standin.rig import StandInRig
 
-PATIENCE_S = 1.5
+PATIENCE_S = 0.75
 """Trouble that lasts so long does not pass by itself."""
 COOL_DOWN_S = 5.0
 """A game that was just started needs time before it can be judged again."""
+_KILL_AFTER_S = 0.5
 _AT_ONCE = frozenset({"car_jumped", "inputs_dead"})
 _log = structlog.get_logger()
 
@@ -129,7 +130,7 @@ class OwnStandIn:
         if self.rig.game_alive and passes:
             return False
         _log.info("standin_restarts", cause=cause)
-        self.rig.restart_game()
+        self.rig.restart_game(patience_s=_KILL_AFTER_S)
         self._started_s = time.monotonic()
         return True
 

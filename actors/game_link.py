@@ -1,6 +1,7 @@
 """Holds a game that may fail, and makes a new one when it did."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,8 @@ from actors.game_contract import (
     Observation,
     SelfMendingGame,
 )
-from common.errors import ApexManiaError, MachineError
+from actors.game_trouble import TROUBLES
+from common.errors import ApexManiaError, MachineError, UnreachableError
 
 _log = structlog.get_logger()
 _FIRST_PAUSE_S = 0.5
@@ -36,6 +38,7 @@ class GameLink:
         stop: ends the waits.
         max_faults: faults without a whole episode between them after which the actor gives up.
         first_pause_s: wait after the first fault; it doubles with each further one.
+        patience_s: how long to wait for a game that is not ready; None waits for ever.
 
     Attributes:
         faults: how often the game failed.
@@ -50,14 +53,17 @@ class GameLink:
         stop: threading.Event,
         max_faults: int = MAX_CONSECUTIVE_FAULTS,
         first_pause_s: float = _FIRST_PAUSE_S,
+        patience_s: float | None = None,
     ) -> None:
         self._make_env = make_env
         self._stop = stop
         self._max_faults = max_faults
         self._first_pause_s = first_pause_s
+        self._patience_s = patience_s
         self._env: Game | None = None
         self._consecutive = 0
         self._built = 0
+        self._mended_before = 0
         self.faults = 0
         self.fault_causes: Counter[str] = Counter()
         self.state = STARTING
@@ -65,9 +71,12 @@ class GameLink:
     @property
     def env_restarts(self) -> int:
         """How often the game, or what it mends by itself, was started anew."""
-        env: object = None if self._env is None else self._env.unwrapped
-        own = env.restarts if isinstance(env, SelfMendingGame) else 0
-        return max(0, self._built - 1) + own
+        return max(0, self._built - 1) + self._mended_before + _mended(self._env)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits for the game any more."""
+        return self._stop.is_set()
 
     def open(self) -> Game:
         """Returns the game, built if need be; what its construction raises passes through."""
@@ -76,23 +85,30 @@ class GameLink:
             self._built += 1
         return self._env
 
-    def reset(self) -> tuple[Observation, dict[str, Any]] | None:
+    def reset(self, *, seed: int | None = None) -> tuple[Observation, dict[str, Any]] | None:
         """Starts an episode, with a new game if need be; None where it was stopped while waiting.
+
+        Args:
+            seed: of the reset.
 
         Raises:
             MachineError: the game failed too often.
+            UnreachableError: it was not ready within the patience.
         """
+        began_s = time.monotonic()
         while not self._stop.is_set():
             if self._env is None and self._rest():
                 break
             try:
-                started: tuple[Observation, dict[str, Any]] = self.open().reset()
+                started: tuple[Observation, dict[str, Any]] = self.open().reset(seed=seed)
             except ApexManiaError:
                 raise
             except GameNotReadyError as error:
                 self._note_state(error)
+                self._check_patience(error, waited_s=time.monotonic() - began_s)
             except GameFaultError as error:
                 self._note_fault(error)
+                self._check_patience(error, waited_s=time.monotonic() - began_s)
             except Exception as error:  # noqa: BLE001 - a game may raise anything
                 self._note(error)
             else:
@@ -127,6 +143,7 @@ class GameLink:
         env, self._env = self._env, None
         if env is None:
             return
+        self._mended_before += _mended(env)
         try:
             env.close()
         except Exception as error:  # noqa: BLE001 - a broken game may raise anything
@@ -153,6 +170,17 @@ class GameLink:
             _log.info("game_not_ready", cause=error.cause, detail=error.detail)
         self._stop.wait(_BREATH_S)
 
+    def _check_patience(self, error: GameFaultError, *, waited_s: float) -> None:
+        """Gives up on a game that could not be driven for too long."""
+        if self._patience_s is None or waited_s <= self._patience_s:
+            return
+        trouble = TROUBLES.get(error.cause)
+        raise UnreachableError(
+            f"The game could not be driven for {waited_s:.0f} s: {error}.",
+            trouble.meaning if trouble else "it does not become ready",
+            f"{trouble.fix} ({trouble.anchor})" if trouble else "apexmania doctor --role actor",
+        ) from error
+
     def _note(self, error: Exception) -> None:
         """Counts a fault and drops the game."""
         self.faults += 1
@@ -167,3 +195,9 @@ class GameLink:
                 f"The last time it raised {type(error).__name__}: {error}",
                 "Start the game by hand and play an episode; the log above has every fault.",
             ) from error
+
+
+def _mended(env: Game | None) -> int:
+    """Returns how often a game mended itself."""
+    unwrapped: object = None if env is None else env.unwrapped
+    return unwrapped.restarts if isinstance(unwrapped, SelfMendingGame) else 0

@@ -20,6 +20,7 @@ from actors.child_pipe import Message
 from actors.env_process import EnvProcess
 from actors.game_contract import GameFaultError, GameNotReadyError, Observation
 from actors.game_host import GameHost
+from actors.game_trouble import TROUBLES
 from actors.lap_clock import LapClock
 from actors.reward_line import RewardLine, nearest_line
 from actors.tee import FLOWING, TelemetryTee
@@ -27,7 +28,8 @@ from actors.telemetry import Telemetry
 from actors.telemetry_watch import CAUSES, TelemetryWatch
 from actors.tmrl_reward import FINISH
 from actors.window_guard import WindowGuard
-from actors.window_watch import WindowWatch
+from actors.window_watch import DisplayLostError, WindowWatch, find_window
+from common.errors import ApexManiaError, MachineError
 from common.game_config import GameConfig
 
 STARTING = "starting"
@@ -37,6 +39,7 @@ _LOOK_S = 0.05
 _STEP_SLACK_S = 1.6
 _RESET_SLACK_S = 5.0
 _RESTARTED_M = 5.0
+_PERMANENT = frozenset({"tmrl_missing", "gamepad_missing"})
 _log = structlog.get_logger()
 
 
@@ -89,6 +92,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         self._child: EnvProcess | None = None
         self._line: RewardLine | None = None
         self._troubled_since_s: float | None = None
+        self._broken_by = ""
         self.action_space = spaces.Discrete(len(config.actions))
         self.observation_space = spaces.Dict(
             {
@@ -96,6 +100,12 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
                 "features": spaces.Box(-np.inf, np.inf, (_N_FEATURES,), np.float32),
             }
         )
+
+    @property
+    def child_pid(self) -> int:
+        """Process id of the env child that drives."""
+        assert self._child is not None, "reset() comes first"
+        return self._child.pid
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -105,8 +115,12 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         Raises:
             GameNotReadyError: the game is not to be driven within a second; ask again.
             GameFaultError: something broke on the way; ask again.
+            MachineError: tmrl or the virtual gamepad is not installed, which no new attempt changes.
         """
         super().reset(seed=seed, options=options)
+        if self._broken_by:
+            self._mend(self._broken_by)
+            self._broken_by = ""
         child = self._connected()
         tee = self._healthy(child)
         try:
@@ -115,8 +129,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         except GameNotReadyError:
             raise
         except GameFaultError as fault:
-            self._break(fault)
-            raise
+            raise self._broken(fault) from fault
         self._clock.restarted(float(reply["restarted_s"]))
         self._watch.begin_race()
         self._troubled_since_s = None
@@ -139,8 +152,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             if not reply["end"]:
                 self._watch.check_race(controls, tee)
         except GameFaultError as fault:
-            self._break(fault)
-            raise
+            raise self._broken(fault) from fault
         info = self._info(reply)
         return (
             self._observation(reply),
@@ -191,8 +203,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             try:
                 child.check()
             except GameFaultError as fault:
-                self._break(fault)
-                raise
+                raise self._broken(fault) from fault
             state = tee.state
             cause = CAUSES[state] if state != FLOWING else guard.trouble
             if cause is None and child.ready:
@@ -270,13 +281,30 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             self._mend(cause)
         return GameNotReadyError(cause, detail)
 
-    def _break(self, fault: GameFaultError) -> None:
-        """Ends the env child and starts the next one, which takes its time while the game comes back."""
-        _log.info("env_restarts", cause=fault.cause, detail=fault.detail)
+    def _broken(self, fault: GameFaultError) -> ApexManiaError | GameFaultError:
+        """Ends the env child, starts the next one, and returns what to raise.
+
+        The next child imports tmrl while the game comes back and somebody asks for the next attempt.
+        """
         self._leave_child()
+        if fault.cause in _PERMANENT:
+            trouble = TROUBLES[fault.cause]
+            return MachineError(trouble.meaning, fault.detail, trouble.fix)
         self._child = EnvProcess(self._config)
         self.restarts += 1
-        self._mend(fault.cause)
+        named = self._named(fault)
+        self._broken_by = named.cause
+        return named
+
+    def _named(self, fault: GameFaultError) -> GameFaultError:
+        """Returns the fault under its own name where tmrl raised because of a screen or window."""
+        if fault.cause != "tmrl_raised":
+            return fault
+        try:
+            facts = find_window(display=self.host.display)
+        except DisplayLostError as lost:
+            return GameFaultError("display_lost", lost.what)
+        return fault if facts is not None else GameFaultError("window_missing", fault.detail)
 
     def _mend(self, cause: str) -> None:
         """Has the host mend what it can."""
