@@ -21,6 +21,8 @@ from common.game_config import GameConfig
 
 SILENT_S = 1.2
 """A child whose heart does not beat for so long is stopped or stuck."""
+STARTING_SILENT_S = 15.0
+"""Imports hold the heart up, on a busy machine for seconds."""
 IMPORT_S = 60.0
 """Importing tmrl takes three seconds; on a disk that sleeps it may take a while."""
 _KILL_WAIT_S = 5.0
@@ -107,7 +109,7 @@ class EnvProcess:
         if not self.ready and time.monotonic() - self.started_s > IMPORT_S:
             raise GameFaultError("child_hung", f"tmrl was not imported in {IMPORT_S:.0f} s")
         silent_s = time.monotonic() - self._heard_s
-        if silent_s > SILENT_S:
+        if silent_s > (SILENT_S if self.ready else STARTING_SILENT_S):
             raise GameFaultError("child_hung", f"no heartbeat for {silent_s:.1f} s")
 
     def kill(self) -> None:
