@@ -59,7 +59,8 @@ class Race:
         """
         self.autopilot = autopilot
         self.restarts = 0
-        self._cameras: dict[tuple[int, int], Camera] = {}
+        self._camera: Camera | None = None
+        self._camera_size = (0, 0)
         self.load(track)
 
     def load(self, track: str) -> None:
@@ -72,7 +73,7 @@ class Race:
         self.car = Car(self.track)
         self._pilot = Pilot(self.car)
         self._place = map_place(self.track)
-        self._cameras.clear()
+        self._camera = None
         self._begin()
 
     def restart(self) -> None:
@@ -146,10 +147,10 @@ class Race:
             paint_menu(picture, self._ticks)
             return
         height, width = picture.shape[:2]
-        size = (width, height)
-        if size not in self._cameras:
-            self._cameras[size] = Camera(self.track, width, height, colour=True)
-        self._cameras[size].paint(self.car.state, picture)
+        if self._camera is None or self._camera_size != (width, height):
+            self._camera = Camera(self.track, width, height, colour=True)
+            self._camera_size = (width, height)
+        self._camera.paint(self.car.state, picture)
         if self._pop_up:
             paint_pop_up(picture)
 
