@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from actors.evaluation import EvaluationReport
+from actors.evaluation_report import EvaluationReport
 from common.config import Config
 from common.errors import ApexManiaError
 from common.evaluation_score import Score

@@ -11,15 +11,18 @@ import numpy as np
 import structlog
 
 from actors.best_policy import BestPolicy
-from actors.evaluation import EvaluationReport, evaluate
+from actors.evaluation import evaluate
+from actors.evaluation_report import EvaluationReport
 from actors.fleet_follower import FleetFollower
 from actors.game_contract import Game
+from actors.game_link import GameLink
 from actors.games import game_spec, make_game
 from actors.heartbeat import Heartbeat
 from actors.policy import Policy
 from actors.weights_follower import WeightsFollower
 from common.config import Config
 from common.contract import Contract, make_contract, require_same
+from common.errors import MachineError
 from common.keys import Keys
 from common.network import network_for
 from common.weights import ParamSnapshot
@@ -112,13 +115,16 @@ class Evaluator:
         env_steps = self._fleet.env_steps
         self._policy.load(snapshot)
         evaluation = self._config.evaluation
-        report = evaluate(
-            self._policy,
-            self._make_env,
-            episodes=evaluation.episodes,
-            seed=self._config.seed,
-            stop=self._stop,
-        )
+        link = GameLink(self._make_env, stop=self._stop)
+        try:
+            report = evaluate(
+                self._policy, link, episodes=evaluation.episodes, seed=self._config.seed
+            )
+        except MachineError as error:
+            _log.warning("evaluation_failed", error=str(error), faults=dict(link.fault_causes))
+            return None
+        finally:
+            link.close()
         if report is None:
             return None
         self._evaluations += 1

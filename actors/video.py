@@ -1,7 +1,9 @@
 """Films a lap as mp4: the game's picture with the overlay, one frame a timestep."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -9,15 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from actors.evaluation import Attempt, Lap
+from actors.evaluation import Attempt
+from actors.evaluation_report import Lap
 from actors.game_contract import Game
+from actors.game_link import GameLink
 from actors.overlay import HEIGHT, WIDTH, Moment, Overlay, action_label, clock
-from actors.policy import Policy
+from actors.policy import Policy, QValues
 from common.errors import ConfigError, MachineError
 from common.game_config import GameConfig
 from common.output_folder import make_output_folder
 
-_FPS = 20
+_Write = Callable[[npt.NDArray[np.uint8]], None]
 _STEP_S = 0.05
 _LAST_FRAME_S = 2.0
 _SUFFIX = ".mp4"
@@ -43,41 +47,88 @@ def check_video_file(out: Path) -> None:
     make_output_folder(out.parent)
 
 
-def record_lap(
-    env: Game,
-    policy: Policy,
-    *,
-    game: GameConfig,
-    out: Path,
-    seed: int,
-    actions: Sequence[int] | None = None,
-) -> Lap:
-    """Drives one lap, writes it to a file and returns its record.
+def replay_lap(env: Game, policy: Policy, *, game: GameConfig, out: Path, lap: Lap) -> Lap:
+    """Drives a lap again by its actions, writes it to a file and returns what was driven.
 
     Args:
-        env: made with ``render=True``; without a picture of its own the camera picture is shown.
-        policy: drives greedily, and its values are shown.
+        env: made with ``render=True``; it waits between the steps, and the same seed and actions give
+            the same lap. Without a picture of its own the camera picture is shown.
+        policy: its values are shown.
         game: the config that the game was made from; names the actions.
         out: the mp4; replaced if it is there.
-        seed: seed of the reset.
-        actions: a recorded lap's actions, to drive it again exactly; None lets the policy drive.
+        lap: what to drive.
 
     Raises:
         ConfigError: the file cannot be a video.
         MachineError: no video can be written here.
     """
     film = _Film(env, game)
-    with _video_file(out) as write:
-        attempt = Attempt(env, seed=seed)
-        while not attempt.ended and (actions is None or len(attempt.actions) < len(actions)):
-            greedy, q_values = policy.greedy(attempt.observation)
-            action = greedy if actions is None else actions[len(attempt.actions)]
-            write(film.frame(attempt, action, q_values))
+    with _video_file(out, fps=film.fps) as write:
+        attempt = Attempt(env, env.reset(seed=lap.seed), seed=lap.seed)
+        for action in lap.actions:
+            _, q_values = policy.greedy(attempt.observation)
+            write(film.draw(film.shoot(attempt, action, q_values)))
             attempt.step(action)
-        last = film.frame(attempt, action, q_values)
-        for _ in range(round(_LAST_FRAME_S * _FPS)):
-            write(last)
+        _write_end(write, film, film.shoot(attempt, action, q_values))
     return attempt.lap()
+
+
+class LiveFilm:
+    """Films the attempts of a game that does not wait, and keeps the best.
+
+    Nothing is drawn before all laps are driven: it would make the policy late.
+
+    Args:
+        link: the game, made with ``render=True``.
+        game: the config that the game was made from; names the actions.
+    """
+
+    def __init__(self, link: GameLink, game: GameConfig) -> None:
+        self._link = link
+        self._game = game
+        self._attempt: Attempt | None = None
+        self._shots: list[_Shot] = []
+        self._best: tuple[Lap, list[_Shot]] | None = None
+
+    def look(self, attempt: Attempt, action: int, q_values: QValues) -> None:
+        """Takes the picture of one timestep."""
+        if attempt is not self._attempt:
+            self._attempt, self._shots = attempt, []
+        self._shots.append(self._film().shoot(attempt, action, q_values))
+        if attempt.ended:
+            lap = attempt.lap()
+            if self._best is None or lap.rank < self._best[0].rank:
+                self._best = lap, self._shots
+
+    def save(self, out: Path) -> Lap:
+        """Writes the best lap and returns it.
+
+        Args:
+            out: the mp4; replaced if it is there.
+
+        Raises:
+            ConfigError: the file cannot be a video.
+            MachineError: no video can be written here.
+        """
+        assert self._best is not None, "no attempt was driven to its end"
+        lap, shots = self._best
+        film = self._film()
+        with _video_file(out, fps=film.fps) as write:
+            for shot in shots[:-1]:
+                write(film.draw(shot))
+            _write_end(write, film, shots[-1])
+        return lap
+
+    def _film(self) -> "_Film":
+        return _Film(self._link.open(), self._game)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """What is seen of one timestep, not drawn yet."""
+
+    picture: npt.NDArray[np.uint8]
+    moment: Moment
 
 
 class _Film:
@@ -91,23 +142,28 @@ class _Film:
     def __init__(self, env: Game, game: GameConfig) -> None:
         assert isinstance(env.action_space, spaces.Discrete)
         self._env = env
-        self._is_car = game.name == "sim"
+        self._is_car = game.drives_car
         self._controls = game.actions
-        self._step_ms = 1000.0 * float(env.metadata.get("step_s", _STEP_S))
+        self._step_s = float(env.metadata.get("step_s", _STEP_S))
         count = int(env.action_space.n)
         labels = [action_label(row) for row in game.actions] if self._is_car else range(count)
         self._overlay = Overlay([str(label) for label in labels])
 
-    def frame(
-        self, attempt: Attempt, action: int, q_values: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.uint8]:
-        """Returns the frame of one timestep: what is seen and what is done about it."""
+    @property
+    def fps(self) -> int:
+        """Frames a second at which the lap plays as fast as it was driven."""
+        return max(1, round(1.0 / self._step_s))
+
+    def shoot(self, attempt: Attempt, action: int, q_values: QValues) -> _Shot:
+        """Returns what is seen now, and what is done about it."""
         time_ms = attempt.info.get("lap_time_ms")
         features = attempt.observation["features"]
         camera = attempt.observation["image"][-1]
         picture = _picture(self._env)
         moment = Moment(
-            time_ms=len(attempt.actions) * self._step_ms if time_ms is None else float(time_ms),
+            time_ms=len(attempt.actions) * 1000.0 * self._step_s
+            if time_ms is None
+            else float(time_ms),
             camera=camera,
             action=action,
             q_values=q_values,
@@ -117,8 +173,24 @@ class _Film:
             episode_return=attempt.episode_return,
             verdict=_verdict(attempt),
         )
-        shown = picture if isinstance(picture, np.ndarray) else camera
-        return self._overlay.draw(shown, moment)
+        return _Shot(_small(picture) if isinstance(picture, np.ndarray) else camera, moment)
+
+    def draw(self, shot: _Shot) -> npt.NDArray[np.uint8]:
+        """Returns the frame."""
+        return self._overlay.draw(shot.picture, shot.moment)
+
+
+def _write_end(write: _Write, film: _Film, shot: _Shot) -> None:
+    """Writes the last frame for as long as it takes to read it."""
+    frame = film.draw(shot)
+    for _ in range(round(_LAST_FRAME_S * film.fps)):
+        write(frame)
+
+
+def _small(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Returns every pixel, or where there are more than a frame can show every second, third, ..."""
+    stride = -(-picture.shape[1] // WIDTH)
+    return np.ascontiguousarray(picture[::stride, ::stride])
 
 
 def _picture(env: Game) -> object:
@@ -139,12 +211,13 @@ def _verdict(attempt: Attempt) -> str:
 
 
 @contextmanager
-def _video_file(out: Path) -> Generator[Callable[[npt.NDArray[np.uint8]], None]]:
-    """Opens an mp4 and gives the function that writes a frame to it."""
+def _video_file(out: Path, *, fps: int) -> Generator[_Write]:
+    """Opens an mp4 and gives the function that writes a frame to it; it appears when it is whole."""
     check_video_file(out)
+    beside = out.with_name(f".{out.stem}.{os.getpid()}{_SUFFIX}")
     try:
         video = imageio_ffmpeg.write_frames(
-            str(out), (WIDTH, HEIGHT), fps=_FPS, codec="libx264", quality=6, macro_block_size=8
+            str(beside), (WIDTH, HEIGHT), fps=fps, codec="libx264", quality=6, macro_block_size=8
         )
         video.send(None)
     except (OSError, RuntimeError) as error:
@@ -158,16 +231,27 @@ def _video_file(out: Path) -> Generator[Callable[[npt.NDArray[np.uint8]], None]]
         try:
             video.send(frame)
         except OSError as error:  # ffmpeg is gone; its own words are many lines
-            raise MachineError(
-                f"The video {out} cannot be written.",
-                f"ffmpeg stopped: {_complaint(error)}",
-                "see that its folder can be written and its disk is not full (df -h)",
-            ) from error
+            raise _unwritable(out, f"ffmpeg stopped: {_complaint(error)}") from error
 
     try:
-        yield write
+        try:
+            yield write
+        finally:
+            video.close()
+        if not (beside.exists() and beside.stat().st_size):
+            raise _unwritable(out, "ffmpeg left nothing behind")
+        beside.replace(out)
     finally:
-        video.close()
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _unwritable(out: Path, why: str) -> MachineError:
+    return MachineError(
+        f"The video {out} cannot be written.",
+        why,
+        "see that its folder can be written and its disk is not full (df -h)",
+    )
 
 
 def _complaint(error: OSError) -> str:

@@ -120,7 +120,7 @@ def _greedy_laps(
             console.say(
                 f"Driving {laps} greedy laps with {driver.folder.name} (Ctrl-C skips them) ..."
             )
-            report = driver.evaluate(episodes=laps, seed=config.seed)
+            report = driver.evaluate(episodes=laps, seed=config.seed, film=True)
             figures = report.to_dict()
             driver.record(folder.videos / "best-lap.mp4", lap=report.best_lap)
     except (ApexManiaError, OSError, RuntimeError) as error:

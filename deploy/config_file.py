@@ -89,6 +89,21 @@ def load_config(
     return validate(tree, origins=origins)
 
 
+def changed_config(tree: Tree, settings: Sequence[str]) -> Config:
+    """Returns the configuration of a tree with a few keys changed.
+
+    Args:
+        tree: a whole configuration as plain values; changed.
+        settings: ``key=value`` texts, the last one wins.
+
+    Raises:
+        ConfigError: with all problems together.
+    """
+    for setting in settings:
+        _merge(tree, _parse_setting(setting))
+    return validate(tree, origins=dict.fromkeys(_leaves(tree), "--set"))
+
+
 def validate(tree: Tree, *, origins: Mapping[str, str] | None = None) -> Config:
     """Returns the configuration that a tree of plain values describes.
 

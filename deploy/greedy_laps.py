@@ -1,24 +1,30 @@
 """Opens a checkpoint, drives greedily with it, and films the best lap."""
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from actors.evaluation import EvaluationReport, Lap, evaluate
+from actors.evaluation import evaluate
+from actors.evaluation_report import EvaluationReport, Lap
 from actors.game_contract import Game
+from actors.game_link import GameLink
 from actors.games import game_spec, make_game
 from actors.policy import Policy
 from actors.process_setup import share_the_machine
-from actors.video import record_lap
-from common.game_config import GameConfig
+from actors.video import LiveFilm, replay_lap
 from common.errors import ConfigError, MismatchError
+from common.game_config import GameConfig
 from common.policy_file import STATE, StoredPolicy, load_policy
+from deploy.config_file import changed_config
 
+_PATIENCE_S = 120.0
 _PREFERRED = ("checkpoints/best", "checkpoints/latest", "best", "latest")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Driver:
     """A policy from disk and the game that it shall drive.
 
@@ -31,32 +37,54 @@ class Driver:
     folder: Path
     stored: StoredPolicy
     game: GameConfig
+    _film: LiveFilm | None = None
 
-    def evaluate(self, *, episodes: int, seed: int) -> EvaluationReport:
+    def open(self, *, film: bool = False) -> GameLink:
+        """Returns the game, not started yet; drivers of the same game may use it one after another.
+
+        Args:
+            film: whether it shall show pictures.
+        """
+        return GameLink(
+            lambda: self._game(render=film), stop=threading.Event(), patience_s=_PATIENCE_S
+        )
+
+    def evaluate(
+        self, *, episodes: int, seed: int, film: bool = False, link: GameLink | None = None
+    ) -> EvaluationReport:
         """Drives the attempts and returns the report.
 
         Args:
             episodes: attempts.
             seed: seed of the starts.
+            film: whether ``record`` shall be called: a game that does not wait is filmed right away.
+            link: the game that ``open`` returned and that stays open; None opens one for this.
         """
-        report = evaluate(
-            self._policy(), lambda: self._game(render=False), episodes=episodes, seed=seed
-        )
-        assert report is not None
+        used = link or self.open(film=film)
+        try:
+            real_time = bool(used.open().metadata.get("real_time", False))
+            self._film = LiveFilm(used, self.game) if film and real_time else None
+            report = evaluate(
+                self._policy(), used, episodes=episodes, seed=seed, spectator=self._film
+            )
+        finally:
+            if link is None:
+                used.close()
+        assert report is not None, "nobody stops this link"
         return report
 
     def record(self, out: Path, *, lap: Lap) -> Lap:
-        """Drives a lap again and writes it as a video.
+        """Writes a lap as a video: what was filmed, or the lap driven again by its actions.
 
         Args:
             out: the mp4.
-            lap: which lap, from a report of this driver.
+            lap: the best lap of this driver's last report.
         """
+        if self._film is not None:
+            return self._film.save(out)
         env = self._game(render=True)
         try:
-            return record_lap(
-                env, self._policy(), game=self.game, out=out, seed=lap.seed, actions=lap.actions
-            )
+            return replay_lap(env, self._policy(), game=self.game, out=out, lap=lap)
         finally:
             env.close()
 
@@ -84,24 +112,47 @@ class Driver:
         return env
 
 
-def open_driver(path: Path, *, game: str | None = None, track: str | None = None) -> Driver:
+def open_driver(
+    path: Path,
+    *,
+    game: str | None = None,
+    track: str | None = None,
+    settings: Sequence[str] = (),
+) -> Driver:
     """Returns the driver in a checkpoint, a folder of checkpoints, or a run.
 
     Args:
         path: in a run the best checkpoint is taken, else the latest.
-        game: another game to drive.
+        game: another game to drive; one of ours drives with what another of ours learned.
         track: another track to drive.
+        settings: ``game.key=value`` texts.
 
     Raises:
-        ConfigError: there is no checkpoint.
+        ConfigError: there is no checkpoint, or a setting is wrong.
         CorruptError: it is damaged.
     """
     share_the_machine(nice=0)
     folder = find_checkpoint(path)
     stored = load_policy(folder)
-    changes = {"name": game, "track": track}
-    changed = {name: value for name, value in changes.items() if value is not None}
-    return Driver(folder, stored, stored.config.game.model_copy(update=changed))
+    tree = stored.config.model_dump(mode="json")
+    if game is not None and game != stored.config.game.name:
+        tree["game"] |= {"name": game, "options": {}}
+    if track is not None:
+        tree["game"]["track"] = track
+    return Driver(folder, stored, changed_config(tree, settings).game)
+
+
+def all_checkpoints(path: Path) -> list[Path]:
+    """Returns the checkpoints in a run or a folder, the oldest first, each once.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for folder in (path / "checkpoints", path):
+        found = sorted({state.parent.resolve() for state in folder.glob(f"*/{STATE}")})
+        if found:
+            return sorted(found, key=lambda checkpoint: checkpoint.name.rpartition("-")[2])
+    return [find_checkpoint(path)]
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -1,44 +1,131 @@
-"""``apexmania evaluate``: greedy laps with a checkpoint."""
+"""``apexmania evaluate``: greedy laps with one checkpoint or several."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from deploy.console import lap as lap_text
-from deploy.options import Attempts, Json, Seed
+from common.errors import ConfigError
+from deploy.options import Attempts, Json, Seed, Settings
+
+if TYPE_CHECKING:
+    from deploy.greedy_laps import Driver
 
 Checkpoint = Annotated[Path, Parameter(help="Checkpoint, or a run whose best one is taken.")]
+OtherGame = Annotated[
+    str | None, Parameter(help="Another game to drive, for instance standin.", show_default=False)
+]
+OtherTrack = Annotated[str | None, Parameter(help="Another track to drive.", show_default=False)]
+_HEADS = ("finished", "best", "median", "mean", "worst", "std", "reward", "faults")
 
 
 def evaluate(
-    checkpoint: Checkpoint,
+    checkpoints: Annotated[
+        tuple[Path, ...],
+        Parameter(help="Checkpoints, or runs whose best one is taken.", show_default=False),
+    ],
     /,
     *,
-    game: Annotated[str | None, Parameter(help="Another game to drive.")] = None,
-    track: Annotated[str | None, Parameter(help="Another track to drive.")] = None,
+    game: OtherGame = None,
+    track: OtherTrack = None,
+    settings: Settings = (),
     episodes: Attempts = 20,
     seed: Seed = 0,
+    all_checkpoints: Annotated[
+        bool, Parameter(help="Every checkpoint of the runs, one row each.", show_default=False)
+    ] = False,
     video: Annotated[Path | None, Parameter(help="Also film the best lap as this mp4.")] = None,
     json_output: Json = False,
 ) -> None:
-    """Prints finish rate and lap times."""
+    """Prints finish rate, lap times and split times."""
     from actors.video import check_video_file  # noqa: PLC0415 - torch only when it drives
-    from deploy.greedy_laps import open_driver  # noqa: PLC0415 - torch same
+    from deploy import greedy_laps  # noqa: PLC0415 - torch same
 
-    driver = open_driver(checkpoint, game=game, track=track)
+    if not checkpoints:
+        raise ConfigError(
+            "evaluate was given no checkpoint.", "it drives one", "apexmania evaluate runs/latest"
+        )
+    paths = list(checkpoints)
+    if all_checkpoints:
+        paths = [found for path in paths for found in greedy_laps.all_checkpoints(path)]
+    drivers = [
+        greedy_laps.open_driver(path, game=game, track=track, settings=settings) for path in paths
+    ]
+    if len(drivers) > 1 or all_checkpoints:
+        if video is not None:
+            raise ConfigError(
+                "A video shows the best lap of one checkpoint.",
+                f"{len(drivers)} checkpoints are evaluated",
+                f"apexmania record {paths[0]} --out {video}",
+            )
+        _evaluate_all(drivers, episodes=episodes, seed=seed, json_output=json_output)
+        return
     if video is not None:
         check_video_file(video)
-    report = driver.evaluate(episodes=episodes, seed=seed)
+    driver = drivers[0]
+    report = driver.evaluate(episodes=episodes, seed=seed, film=video is not None)
     if video is not None:
         driver.record(video, lap=report.best_lap)
-    values = report.to_dict()
+    values = {"checkpoint": str(driver.folder), "seed": seed, **report.to_dict()}
     if json_output:
-        print(json.dumps({"checkpoint": str(driver.folder), "seed": seed, **values}, indent=2))
-        return
-    print(f"checkpoint   {driver.folder}")
-    print(f"finished     {report.finishes} of {report.episodes} ({100 * report.finish_rate:.0f} %)")
-    for name in ("best", "median", "mean"):
-        print(f"{name:<12} {lap_text(values[f'lap_{name}_ms'])}")
-    print(f"reward       {report.mean_return:.2f} in the mean")
+        print(json.dumps(values, indent=2))
+    else:
+        _print_one(values)
+
+
+def _evaluate_all(drivers: "list[Driver]", *, episodes: int, seed: int, json_output: bool) -> None:
+    """Drives one after another, those of the same game in the same game."""
+    reports = []
+    with ExitStack() as stack:
+        links: dict[str, Any] = {}
+        if not json_output:
+            print(f"{'checkpoint':<28}" + "".join(f"{head:>10}" for head in _HEADS), flush=True)
+        for driver in drivers:
+            key = driver.game.model_dump_json()
+            if key not in links:
+                links[key] = driver.open()
+                stack.callback(links[key].close)
+            report = driver.evaluate(episodes=episodes, seed=seed, link=links[key])
+            values = {"checkpoint": str(driver.folder), **report.to_dict()}
+            reports.append(values)
+            if not json_output:
+                print(_row(driver.folder.name, values), flush=True)
+    if json_output:
+        print(json.dumps({"seed": seed, "evaluations": reports}, indent=2))
+
+
+def _row(name: str, values: dict[str, Any]) -> str:
+    times = [
+        _seconds(values[f"lap_{key}_ms"]) for key in ("best", "median", "mean", "worst", "std")
+    ]
+    cells = (
+        f"{values['finishes']}/{values['episodes']}",
+        *times,
+        f"{values['return_mean']:.2f}",
+        str(sum(values["faults"].values())),
+    )
+    return f"{name:<28}" + "".join(f"{cell:>10}" for cell in cells)
+
+
+def _print_one(values: dict[str, Any]) -> None:
+    share = 100 * values["finish_rate"]
+    print(f"checkpoint   {values['checkpoint']}")
+    print(f"finished     {values['finishes']} of {values['episodes']} ({share:.0f} %)")
+    for name in ("best", "median", "mean", "worst"):
+        print(f"{name:<12} {_seconds(values[f'lap_{name}_ms'], unit=' s')}")
+    spread, std = (_seconds(values[f"lap_{name}_ms"], unit=" s") for name in ("spread", "std"))
+    print(f"spread       {spread}, standard deviation {std}")
+    if values["best_splits_ms"]:
+        splits = "  ".join(_seconds(split) for split in values["best_splits_ms"])
+        print(f"best splits  {splits} s")
+    print(f"reward       {values['return_mean']:.2f} in the mean")
+    if values["faults"]:
+        causes = ", ".join(f"{cause} {count}" for cause, count in sorted(values["faults"].items()))
+        print(f"faults       {causes}; what they broke was driven again")
+
+
+def _seconds(time_ms: float | None, *, unit: str = "") -> str:
+    """Returns milliseconds as seconds, to the millisecond."""
+    return "-" if time_ms is None else f"{time_ms / 1000:.3f}{unit}"

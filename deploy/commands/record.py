@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from deploy.commands.evaluate import Checkpoint
+from deploy.commands.evaluate import Checkpoint, OtherGame, OtherTrack
 from deploy.console import lap as lap_text
-from deploy.options import Attempts, Seed
+from deploy.options import Attempts, Seed, Settings
 
 
 def record(
@@ -16,8 +16,9 @@ def record(
     /,
     *,
     out: Annotated[Path, Parameter(help="The mp4 to write.")] = Path("lap.mp4"),
-    game: Annotated[str | None, Parameter(help="Another game to drive.")] = None,
-    track: Annotated[str | None, Parameter(help="Another track to drive.")] = None,
+    game: OtherGame = None,
+    track: OtherTrack = None,
+    settings: Settings = (),
     attempts: Attempts = 1,
     seed: Seed = 0,
 ) -> None:
@@ -25,9 +26,9 @@ def record(
     from actors.video import check_video_file  # noqa: PLC0415 - torch only when it drives
     from deploy.greedy_laps import open_driver  # noqa: PLC0415 - torch same
 
-    driver = open_driver(checkpoint, game=game, track=track)
+    driver = open_driver(checkpoint, game=game, track=track, settings=settings)
     check_video_file(out)
-    lap = driver.evaluate(episodes=attempts, seed=seed).best_lap
+    lap = driver.evaluate(episodes=attempts, seed=seed, film=True).best_lap
     driver.record(out, lap=lap)
     outcome = f"finished in {lap_text(lap.lap_time_ms)}" if lap.finished else f"ended: {lap.reason}"
     sys.stderr.write(f"The lap {outcome}.\n")

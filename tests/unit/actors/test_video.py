@@ -3,21 +3,25 @@
 import gc
 import re
 import subprocess
+import threading
 from pathlib import Path
+from typing import Any, ClassVar
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from actors.evaluation import drive_lap
+from actors.evaluation import drive_lap, evaluate
+from actors.game_link import GameLink
 from actors.games import game_spec, make_game
 from actors.overlay import HEIGHT, WIDTH, action_label, clock
 from actors.policy import Policy
-from actors.video import record_lap
+from actors.video import LiveFilm, replay_lap
 from common.config import Config, NetworkConfig
 from common.errors import MachineError
 from common.game_config import GameConfig
 from common.network import network_for
+from tests.support.tiny_games import Corridor
 
 
 def film(game: GameConfig, out: Path, *, render: bool) -> int:
@@ -27,8 +31,9 @@ def film(game: GameConfig, out: Path, *, render: bool) -> int:
     spec = game_spec(env, game)
     policy = Policy(network_for(spec, config), spec, config.exploration, np.random.default_rng(0))
     policy.install(param_version=0)
-    lap = drive_lap(policy, env, seed=3)
-    assert record_lap(env, policy, game=game, out=out, seed=3, actions=lap.actions) == lap
+    lap = drive_lap(policy, GameLink(lambda: env, stop=threading.Event()), seed=3)
+    assert lap is not None
+    assert replay_lap(env, policy, game=game, out=out, lap=lap) == lap
     env.close()
     return len(lap.actions)
 
@@ -76,6 +81,52 @@ def test_the_file_plays_everywhere(tmp_path: Path) -> None:
         [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(out)], capture_output=True, check=False
     ).stderr.decode()
     assert re.search(r"h264 .*yuv420p", shown)
+
+
+def greedy_policy(game: GameConfig) -> Policy:
+    config = Config(game=game, network=NetworkConfig(feature_hidden=16, hidden=16))
+    env = make_game(game, training=False, seed=None)
+    spec = game_spec(env, game)
+    policy = Policy(network_for(spec, config), spec, config.exploration, np.random.default_rng(0))
+    policy.install(param_version=0)
+    env.close()
+    return policy
+
+
+class Unwaiting(Corridor):
+    """A corridor of 25 steps a second that claims not to wait for anybody."""
+
+    metadata: ClassVar[dict[str, Any]] = {**Corridor.metadata, "real_time": True, "step_s": 0.04}
+
+    def __init__(self) -> None:
+        super().__init__(length=6, stuck_after=9, render_mode="rgb_array")
+
+
+def test_a_game_that_does_not_wait_is_filmed_while_it_is_driven(tmp_path: Path) -> None:
+    game = GameConfig(name="tests.support.tiny_games:corridor")
+    link = GameLink(Unwaiting, stop=threading.Event())
+    film = LiveFilm(link, game)
+    report = evaluate(greedy_policy(game), link, episodes=3, seed=1, spectator=film)
+    assert report is not None
+    out = tmp_path / "lap.mp4"
+    assert film.save(out) == report.best_lap
+    link.close()
+    assert len(frames_of(out)) == len(report.best_lap.actions) + 2 * 25
+    assert [file.name for file in tmp_path.iterdir()] == ["lap.mp4"]
+
+
+def test_a_film_that_broke_leaves_no_file(tmp_path: Path) -> None:
+    game = GameConfig(name="tests.support.tiny_games:corridor", options={"stuck_after": 9})
+    lap = drive_lap(
+        greedy_policy(game),
+        GameLink(lambda: make_game(game, training=False, seed=None), stop=threading.Event()),
+        seed=0,
+    )
+    assert lap is not None
+    env = make_game(game.model_copy(update={"options": {"fault_at": 3}}), training=False, seed=None)
+    with pytest.raises(ConnectionResetError):
+        replay_lap(env, greedy_policy(game), game=game, out=tmp_path / "lap.mp4", lap=lap)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
