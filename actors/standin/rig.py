@@ -108,6 +108,12 @@ class StandInRig:
         Raises:
             MachineError: it does not come up, for instance because the display is gone.
         """
+        if not self._screen.alive:
+            raise MachineError(
+                f"The private display {self.display} of the stand-in is gone.",
+                "its X server ended, and its number may be somebody else's by now",
+                f"stop the rig and start it anew; {self._folder / 'xvfb.log'} may say more",
+            )
         self._stop_game(patience_s)
         self._start_game()
 

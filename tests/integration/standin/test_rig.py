@@ -82,7 +82,7 @@ def test_a_dead_display_ends_the_game(tmp_path: Path) -> None:
         os.kill(rig.pids[0], signal.SIGKILL)
         wait_until(lambda: not rig.game_alive)
         assert not rig.display_alive
-        with pytest.raises(MachineError):
+        with pytest.raises(MachineError, match="is gone"):
             rig.restart_game()
     assert "does not answer" in (tmp_path / "standin.log").read_text()
 
