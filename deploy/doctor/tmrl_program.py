@@ -18,12 +18,13 @@ def main() -> None:
     # tmrl logs to stdout; the answers keep the descriptor to themselves.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    before = {name: os.environ[name] for name in _HOME_VARIABLES if name in os.environ}
+    before = dict(os.environ)
     os.environ.update(dict.fromkeys(_HOME_VARIABLES, sys.argv[1]))
     import tmrl  # noqa: F401 - the point of this program
     from tmrl.custom.tm.utils.window import WindowInterface
 
-    # The X server's key lies in the real home.
+    # The X server's key lies in the real home; tmrl also sets a key of W&B.
+    os.environ.clear()
     os.environ.update(before)
     answers.write(importlib.metadata.version("tmrl") + "\n")
     answers.flush()

@@ -19,6 +19,7 @@ from actors.standin.rig import StandInRig
 from common.config import Config
 from deploy import cli
 from deploy.config_file import load_config
+from deploy.doctor import machine
 from deploy.doctor.examination import examine_stand_in
 from deploy.doctor.finding import Finding
 from deploy.doctor.game_examination import GAME_CHECKS, GAME_LINK, examine_game
@@ -128,6 +129,16 @@ def program(text: str, port: int) -> Iterator[int]:
         process.stdout.close()
 
 
+def connection_is_free(rig: StandInRig) -> bool:
+    """Returns whether the doctor gave the plugin's only connection back."""
+    end_s = time.monotonic() + 5.0
+    while rig.control.status()["clients"]:
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -234,6 +245,7 @@ def test_a_network_that_is_too_slow_for_the_step_is_named(tmp_path: Path) -> Non
     config = load_config(settings=[STAND_IN, *HUGE_NETWORK])
     with stand_in(tmp_path) as rig:
         findings = examine_game(subject_of(rig, config))
+        assert connection_is_free(rig)
     slow = check_that_only(findings, "policy_slow", at="policy")
     assert slow.figures["policy_p95_ms"] > 10.0
 
@@ -259,6 +271,20 @@ def test_a_machine_without_any_screen_is_told_so_in_one_finding(
     assert "--role learner" in finding.fix
 
 
+def test_the_command_prints_fix_and_documentation_and_exits_with_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(machine, "CHECKS", {"ports": machine.CHECKS["ports"]})
+    assert cli.main(["doctor", "--role", "replay"]) == 0
+    assert GAME_LINK not in capsys.readouterr().out
+    assert cli.main(["doctor", "--role", "all", "--game", "tm20"]) == 3
+    out = capsys.readouterr().out
+    assert f"fail  {GAME_LINK}" in out
+    assert "fix: " in out
+    assert "see: docs/tm20.md#display_lost" in out
+
+
 def test_a_stand_in_that_cannot_start_is_a_finding_too(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,12 +292,3 @@ def test_a_stand_in_that_cannot_start_is_a_finding_too(
     (finding,) = examine_stand_in(config)
     assert (finding.check, finding.level) == ("stand-in", "fail")
     assert "xvfb" in finding.fix
-
-
-def test_the_port_is_free_again_afterwards(config: Config, tmp_path: Path) -> None:
-    with stand_in(tmp_path) as rig:
-        examine_game(subject_of(rig, config))
-        end_s = time.monotonic() + 5.0
-        while rig.control.status()["clients"] and time.monotonic() < end_s:
-            time.sleep(0.05)
-        assert not rig.control.status()["clients"]
