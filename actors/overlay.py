@@ -138,9 +138,9 @@ class Overlay:
             y = top + 36 + row * row_px
             chosen = index == moment.action
             share = 0.06 + 0.94 * (value - worst) / span
-            start = left + 158
+            start = left + 166
             pen.rectangle(
-                (start, y + 4, start + share * 82, y + row_px - 4), _AMBER if chosen else _BLUE
+                (start, y + 4, start + share * 78, y + row_px - 4), _AMBER if chosen else _BLUE
             )
             ink = _AMBER if chosen else _DIM
             pen.text(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -94,7 +94,10 @@ class LiveFilm:
         """Takes the picture of one timestep."""
         if attempt is not self._attempt:
             self._attempt, self._shots = attempt, []
-        self._shots.append(self._film().shoot(attempt, action, q_values))
+        shot = self._film().shoot(attempt, action, q_values)
+        if attempt.ended and self._shots:  # the game may have begun the next race already
+            shot = replace(shot, picture=self._shots[-1].picture)
+        self._shots.append(shot)
         if attempt.ended:
             lap = attempt.lap()
             if self._best is None or lap.rank < self._best[0].rank:

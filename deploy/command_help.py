@@ -37,14 +37,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "evaluate",
         "deploy.commands.evaluate:evaluate",
-        "Drive greedily with a checkpoint and report finish rate and lap times.",
-        ("evaluate runs/latest --episodes 20", "evaluate runs/latest --json --seed 7"),
+        "Drive greedily with one checkpoint or several and report finish rate and lap times.",
+        ("evaluate runs/latest --episodes 20", "evaluate runs/latest --all-checkpoints --json"),
     ),
     Command(
         "record",
         "deploy.commands.record:record",
         "Record a greedy lap of a checkpoint as an mp4 video.",
-        ("record runs/latest --out lap.mp4", "record runs/latest --out lap.mp4 --attempts 5"),
+        ("record runs/latest --out lap.mp4", "record runs/latest --game standin --attempts 3"),
     ),
     Command(
         "doctor",

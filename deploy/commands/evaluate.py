@@ -11,6 +11,7 @@ from common.errors import ConfigError
 from deploy.options import Attempts, Json, Seed, Settings
 
 if TYPE_CHECKING:
+    from actors.game_link import GameLink
     from deploy.greedy_laps import Driver
 
 Checkpoint = Annotated[Path, Parameter(help="Checkpoint, or a run whose best one is taken.")]
@@ -42,6 +43,7 @@ def evaluate(
     """Prints finish rate, lap times and split times."""
     from actors.video import check_video_file  # noqa: PLC0415 - torch only when it drives
     from deploy import greedy_laps  # noqa: PLC0415 - torch same
+    from deploy.command_logging import log_to_stderr  # noqa: PLC0415 - with what it drives
 
     if not checkpoints:
         raise ConfigError(
@@ -53,18 +55,27 @@ def evaluate(
     drivers = [
         greedy_laps.open_driver(path, game=game, track=track, settings=settings) for path in paths
     ]
-    if len(drivers) > 1 or all_checkpoints:
-        if video is not None:
+    several = len(drivers) > 1 or all_checkpoints
+    if video is not None:
+        if several:
             raise ConfigError(
                 "A video shows the best lap of one checkpoint.",
                 f"{len(drivers)} checkpoints are evaluated",
                 f"apexmania record {paths[0]} --out {video}",
             )
-        _evaluate_all(drivers, episodes=episodes, seed=seed, json_output=json_output)
-        return
-    if video is not None:
         check_video_file(video)
-    driver = drivers[0]
+    with log_to_stderr():
+        if several:
+            _evaluate_all(drivers, episodes=episodes, seed=seed, json_output=json_output)
+        else:
+            _evaluate_one(
+                drivers[0], episodes=episodes, seed=seed, video=video, json_output=json_output
+            )
+
+
+def _evaluate_one(
+    driver: "Driver", *, episodes: int, seed: int, video: Path | None, json_output: bool
+) -> None:
     report = driver.evaluate(episodes=episodes, seed=seed, film=video is not None)
     if video is not None:
         driver.record(video, lap=report.best_lap)
@@ -78,11 +89,13 @@ def evaluate(
 def _evaluate_all(drivers: "list[Driver]", *, episodes: int, seed: int, json_output: bool) -> None:
     """Drives one after another, those of the same game in the same game."""
     reports = []
+    names = _names([driver.folder for driver in drivers])
+    width = max(map(len, names))
+    if not json_output:
+        print(f"{'checkpoint':<{width}}" + "".join(f"{head:>10}" for head in _HEADS), flush=True)
     with ExitStack() as stack:
-        links: dict[str, Any] = {}
-        if not json_output:
-            print(f"{'checkpoint':<28}" + "".join(f"{head:>10}" for head in _HEADS), flush=True)
-        for driver in drivers:
+        links: dict[str, GameLink] = {}
+        for name, driver in zip(names, drivers, strict=True):
             key = driver.game.model_dump_json()
             if key not in links:
                 links[key] = driver.open()
@@ -91,12 +104,19 @@ def _evaluate_all(drivers: "list[Driver]", *, episodes: int, seed: int, json_out
             values = {"checkpoint": str(driver.folder), **report.to_dict()}
             reports.append(values)
             if not json_output:
-                print(_row(driver.folder.name, values), flush=True)
+                print(f"{name:<{width}}" + _cells(values), flush=True)
     if json_output:
         print(json.dumps({"seed": seed, "evaluations": reports}, indent=2))
 
 
-def _row(name: str, values: dict[str, Any]) -> str:
+def _names(folders: list[Path]) -> list[str]:
+    """Returns the names of the checkpoints, with their runs where they come from several."""
+    if len({folder.parent for folder in folders}) == 1:
+        return [folder.name for folder in folders]
+    return [f"{folder.parent.parent.name}/{folder.name}" for folder in folders]
+
+
+def _cells(values: dict[str, Any]) -> str:
     times = [
         _seconds(values[f"lap_{key}_ms"]) for key in ("best", "median", "mean", "worst", "std")
     ]
@@ -106,7 +126,7 @@ def _row(name: str, values: dict[str, Any]) -> str:
         f"{values['return_mean']:.2f}",
         str(sum(values["faults"].values())),
     )
-    return f"{name:<28}" + "".join(f"{cell:>10}" for cell in cells)
+    return "".join(f"{cell:>10}" for cell in cells)
 
 
 def _print_one(values: dict[str, Any]) -> None:

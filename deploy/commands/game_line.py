@@ -62,6 +62,7 @@ def record_line(
     json_output: Json = False,
 ) -> None:
     """Prints the file that it wrote."""
+    from deploy.command_logging import log_to_stderr  # noqa: PLC0415 - with what it runs
     from deploy.line_recorder import LineRecorder, Patience  # noqa: PLC0415 - numpy only when it runs
 
     file = _free_file(name, out, force=force)
@@ -72,7 +73,7 @@ def record_line(
             "then drive to the finish without respawning."
         )
     recorder = LineRecorder(name, laps=laps, patience=Patience(laps_s=timeout), watcher=watcher)
-    with _game_port(game, track=track, port=port) as telemetry_port:
+    with log_to_stderr(), _game_port(game, track=track, port=port) as telemetry_port:
         lap = recorder.run(telemetry_port)
     facts = {"seconds": lap.seconds, "messages": lap.messages, "fastest_mps": lap.fastest_mps}
     _write(lap.line, file, facts, json_output=json_output)

@@ -24,12 +24,14 @@ def record(
 ) -> None:
     """Prints the file that it wrote."""
     from actors.video import check_video_file  # noqa: PLC0415 - torch only when it drives
+    from deploy.command_logging import log_to_stderr  # noqa: PLC0415 - with what it drives
     from deploy.greedy_laps import open_driver  # noqa: PLC0415 - torch same
 
     driver = open_driver(checkpoint, game=game, track=track, settings=settings)
     check_video_file(out)
-    lap = driver.evaluate(episodes=attempts, seed=seed, film=True).best_lap
-    driver.record(out, lap=lap)
+    with log_to_stderr():
+        lap = driver.evaluate(episodes=attempts, seed=seed, film=True).best_lap
+        driver.record(out, lap=lap)
     outcome = f"finished in {lap_text(lap.lap_time_ms)}" if lap.finished else f"ended: {lap.reason}"
     sys.stderr.write(f"The lap {outcome}.\n")
     print(out)
