@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from actors.game_trouble import TROUBLES
+from actors.reward_line import RewardLine, save_line
+from actors.sim.catalogue import load_track
 from actors.standin.rig import StandInRig
 from common.config import Config
 from deploy import cli
@@ -29,6 +31,7 @@ from deploy.doctor.quiet_logs import quiet_logs
 
 pytestmark = [pytest.mark.slow, pytest.mark.display]
 
+ROOT = Path(__file__).parents[3]
 STAND_IN = "game.name=standin"
 FIGURES = {
     "telemetry_hz",
@@ -168,6 +171,28 @@ def test_a_healthy_game_passes_and_its_figures_are_told(
     assert set(report["figures"]) == FIGURES
     assert {"check", "level", "found", "fix", "cause", "docs", "figures"} == set(by_name["steps"])
     assert report["ok"] == (code == 0)
+
+
+def test_a_game_that_somebody_else_started_is_examined_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "vgamepad.py").write_text("from actors.standin.virtual_gamepad import VX360Gamepad\n")
+    line = tmp_path / "lines" / "first-lap.npz"
+    save_line(RewardLine.from_track(load_track("first-lap")), line)
+    monkeypatch.setattr(machine, "CHECKS", {"ports": machine.CHECKS["ports"]})
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{shadow}")
+    with stand_in(tmp_path) as rig:
+        for name, value in rig.environment().items():
+            monkeypatch.setenv(name, value)
+        words = ["doctor", "--game", "tm20", "--json", "--port", str(rig.telemetry_port)]
+        words += ["--reward-line", str(line.parent)]
+        words += [f"--set=game.trackmania.screen_{axis}_offset=0" for axis in "xy"]
+        code = cli.main(words)
+    report = json.loads(capsys.readouterr().out)
+    assert {check["level"] for check in report["checks"]} == {"ok"}, report
+    assert (code, report["ok"], report["game"]) == (0, True, "tm20")
 
 
 @pytest.mark.parametrize(
