@@ -71,6 +71,8 @@ class Race:
         """
         self.track = load_track(track)
         self.car = Car(self.track)
+        # A new installation compiles the physics here, and not in the middle of a race.
+        Car(self.track).drive((0.0, 0.0, 0.0))
         self._pilot = Pilot(self.car)
         self._place = map_place(self.track)
         self._camera = None
