@@ -45,10 +45,6 @@ def evaluate(
     from deploy import greedy_laps  # noqa: PLC0415 - torch same
     from deploy.command_logging import log_to_stderr  # noqa: PLC0415 - with what it drives
 
-    if not checkpoints:
-        raise ConfigError(
-            "evaluate was given no checkpoint.", "it drives one", "apexmania evaluate runs/latest"
-        )
     paths = list(checkpoints)
     if all_checkpoints:
         paths = [found for path in paths for found in greedy_laps.all_checkpoints(path)]

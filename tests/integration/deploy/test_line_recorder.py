@@ -144,6 +144,19 @@ def test_the_command_writes_line_and_picture(
     assert values["length_m"] == pytest.approx(522.0, rel=0.05)
 
 
+@pytest.mark.slow
+@pytest.mark.display
+def test_the_stand_in_records_its_own_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "first-lap.npz"
+    arguments = ["game", "record-line", "--game", "standin", "--name", "first-lap"]
+    assert cli.main([*arguments, "--out", str(file), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["messages"] > 600
+    check_first_lap(load_line(file))
+
+
 def test_a_trajectory_of_tmrl_is_imported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,143 @@
+"""Evaluating and filming checkpoints from the command line, in the simulation and on the stand-in."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from actors.games import game_spec, make_game
+from actors.overlay import HEIGHT, WIDTH
+from common.config import Config, NetworkConfig
+from common.game_config import GameConfig
+from common.network import network_for
+from common.policy_file import link_folder, save_policy
+from deploy import cli
+
+SHORT = GameConfig(max_episode_steps=40, options={"stuck_steps": 20})
+
+
+def run_folder(folder: Path, *, game: GameConfig = SHORT, versions: tuple[int, ...] = (7,)) -> Path:
+    """A run with checkpoints of untrained networks, the last of them the best."""
+    config = Config(game=game, network=NetworkConfig(feature_hidden=16, hidden=16))
+    env = make_game(game, training=False, seed=None)
+    spec = game_spec(env, game)
+    env.close()
+    for version in versions:
+        checkpoint = folder / "checkpoints" / f"step-{version:09d}"
+        tensors = network_for(spec, config).state_dict()
+        save_policy(checkpoint, tensors, spec=spec, config=config, facts={"param_version": version})
+        link_folder(folder / "checkpoints" / "best", checkpoint)
+    return folder
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert cli.main([*arguments, "--json"]) == 0
+    values: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return values
+
+
+def last_frame(video: Path) -> npt.NDArray[np.uint8]:
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    raw = subprocess.run(
+        [
+            *(program, "-v", "error", "-sseof", "-1", "-i", str(video), "-frames:v", "1"),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
+        ],
+        capture_output=True,
+        check=True,
+    ).stdout
+    return np.frombuffer(raw, np.uint8).reshape(HEIGHT, WIDTH, 3)
+
+
+def test_every_checkpoint_of_a_run_gets_a_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folder(tmp_path / "run", versions=(7, 11, 8))
+    arguments = ("evaluate", str(run), "--all-checkpoints", "--episodes", "2")
+    values = printed(capsys, *arguments)
+    assert [one["param_version"] for one in values["evaluations"]] == [7, 8, 11]
+    assert all(one["episodes"] == 2 for one in values["evaluations"])
+    assert cli.main(list(arguments)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["checkpoint", "finished", "best"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "step-000000007",
+        "step-000000008",
+        "step-000000011",
+    ]
+
+
+def test_checkpoints_of_several_runs_are_named_by_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [str(run_folder(tmp_path / name)) for name in ("first", "second")]
+    assert cli.main(["evaluate", *runs, "--episodes", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "first/step-000000007" in out
+    assert "second/step-000000007" in out
+
+
+def test_one_checkpoint_prints_its_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folder(tmp_path / "run")
+    assert cli.main(["evaluate", str(run), "--episodes", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "finished     0 of 2 (0 %)" in out
+    assert "spread       -, standard deviation -" in out
+    values = printed(capsys, "evaluate", str(run), "--episodes", "2")
+    assert values["faults"] == {}
+    assert len(values["laps"]) == 2
+    assert "split_times_ms" in values["laps"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((), "CHECKPOINTS"),
+        (("RUN", "RUN", "--video", "lap.mp4"), "one checkpoint"),
+        (("RUN", "--game", "tm20"), "reward_line"),
+        (("RUN", "--set", "game.nothing=1"), "game.nothing"),
+        (("RUN", "--set", "game.image_size=32"), "was trained on"),
+        (("nowhere",), "no checkpoint"),
+    ],
+)
+def test_what_cannot_be_evaluated(
+    arguments: tuple[str, ...], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(run_folder(tmp_path / "run"))
+    words = [run if word == "RUN" else word for word in arguments]
+    assert cli.main(["evaluate", *words]) in {2, 5}
+    captured = capsys.readouterr()
+    assert text in captured.err
+    assert captured.out == ""
+
+
+def test_a_setting_changes_the_game_that_is_driven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(run_folder(tmp_path / "run"))
+    arguments = ("evaluate", run, "--set", "game.max_episode_steps=10", "--episodes", "1")
+    assert printed(capsys, *arguments)["laps"][0]["steps"] == 10
+
+
+@pytest.mark.display
+def test_what_learned_in_the_simulation_is_filmed_on_the_stand_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = run_folder(tmp_path / "run"), tmp_path / "lap.mp4"
+    arguments = ["evaluate", str(run), "--game", "standin", "--episodes", "2"]
+    arguments += ["--set", "game.trackmania.grace_steps=20", "--video", str(out)]
+    values = printed(capsys, *arguments)
+    assert values["episodes"] == 2
+    assert all(lap["steps"] > 20 for lap in values["laps"])
+    assert {lap["reason"] for lap in values["laps"]} <= {"stuck", "off_line", "time_limit"}
+    frame = last_frame(out).astype(int)
+    sky = frame[120, 600]
+    assert sky[2] > sky[0] + 30, "the window's sky is blue"
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".mp4"] == ["lap.mp4"]
