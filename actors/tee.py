@@ -185,7 +185,6 @@ class TelemetryTee:
         assert self._plugin is not None
         self._plugin.close()
         self._plugin = None
-        self._next_connect_s = 0.0
         if phase == CLOSED and self._phase == FLOWING:
             self.counters = replace(self.counters, drops=self.counters.drops + 1)
         self._enter(phase)
