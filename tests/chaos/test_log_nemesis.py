@@ -13,6 +13,7 @@ from replay_server.connection import OUTAGES, connect
 from replay_server.log_reader import LogReader
 from replay_server.log_writer import LogWriter
 from replay_server.service import ReplayService
+from tests.support.ledger import Audit, audit
 from tests.support.redis_server import RedisServer, embedded_binary, server_binary
 from tests.support.replay_rig import (
     assert_ids_contiguous,
@@ -141,6 +142,8 @@ def test_random_faults_lose_and_double_nothing(fleet: Fleet) -> None:
     fleet.finish()
     connection = connect(fleet.server.url, name="test")
     entries = read_everything(connection, KEYS)
+    appended = {f"a{number}": count for number, count in enumerate(fleet.appended)}
+    assert audit(connection, KEYS, appended) == Audit(lost=[], doubled=[])
     connection.close()
     assert_ids_contiguous(entries)
     assert fleet.changed_ids == []
