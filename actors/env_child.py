@@ -5,7 +5,7 @@ that spins; so tmrl lives here, where its end costs a process and not the actor.
 standard input and go out by standard output, which nothing else may write to:
 
     setup   home, standin, off_line_m, reset_sleep_s   -> ready     import_s
-    reset   telemetry_port, environment                -> reset     image, features, restarted_s
+    reset   telemetry_port, environment                -> reset     image, features, pressed_s
     line    points (bytes of float64 rows)
     step    controls [gas, brake, steer]               -> step      image, features, reward, end, ...
                                                           beat      every 0.25 s, whatever goes on
@@ -32,6 +32,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from actors.child_pipe import Message, PipeWriter, receive
+from actors.progress import compile_progress
 from actors.tmrl_reward import FINISH, TIME_LIMIT, HighWaterReward
 
 BEAT_S = 0.25
@@ -52,7 +53,7 @@ class TmrlGame:
     def __init__(self, setup: Message) -> None:
         self._reward = HighWaterReward(off_line_m=float(setup["off_line_m"]))
         self._reset_sleep_s = float(setup["reset_sleep_s"])
-        self._resets = 0
+        self._located = False
         if setup["standin"]:
             from actors.standin import virtual_gamepad  # noqa: PLC0415 - the stand-in's alone
 
@@ -64,20 +65,22 @@ class TmrlGame:
         self._client_init = TM2020OpenPlanetClient.__init__
         tm_gym_interfaces.RewardFunction = self._reward
         self._env = tmrl.get_environment()
+        compile_progress()
 
     def reset(self, message: Message) -> Message:
-        """Restarts the race and returns the first observation, with when the restart was asked for."""
-        if self._resets == 0:
+        """Restarts the race and returns the first observation, with when the button was pressed.
+
+        tmrl looks for the window first or ends a time step, then presses and sleeps; so the press is
+        counted back from the end.
+        """
+        if not self._located:
+            self._located = True
             os.environ.update(message["environment"])
             host, _, layout = self._client_init.__defaults__
             self._client_init.__defaults__ = (host, int(message["telemetry_port"]), layout)
-        asked_s = time.perf_counter()
         observation, _ = self._env.reset()
-        if self._resets == 0:
-            # The first reset also looks for the window, so the press is counted back from its end.
-            asked_s = self._reward.reset_s - max(_PRESS_S, self._reset_sleep_s) - _GRAB_S
-        self._resets += 1
-        return {"kind": "reset", **_seen(observation), "restarted_s": asked_s}
+        pressed_s = self._reward.reset_s - max(_PRESS_S, self._reset_sleep_s) - _GRAB_S
+        return {"kind": "reset", **_seen(observation), "pressed_s": pressed_s}
 
     def follow(self, message: Message) -> None:
         """Takes the reward line of the race that was started."""

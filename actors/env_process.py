@@ -19,12 +19,13 @@ from actors.game_contract import GameFaultError
 from actors.tmrl_home import write_home
 from common.game_config import GameConfig
 
-SILENT_S = 1.2
+SILENT_S = 1.5
 """A child whose heart does not beat for so long is stopped or stuck."""
 STARTING_SILENT_S = 15.0
 """Imports hold the heart up, on a busy machine for seconds."""
 IMPORT_S = 60.0
 """Importing tmrl takes three seconds; on a disk that sleeps it may take a while."""
+_OWN_PAUSE_S = 0.2
 _KILL_WAIT_S = 5.0
 _KEPT_LINES = 40
 _LINE_CHARACTERS = 500
@@ -47,7 +48,8 @@ class EnvProcess:
         self._replies: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._trouble: Message | None = None
         self._said: deque[str] = deque(maxlen=_KEPT_LINES)
-        self.started_s = self._heard_s = time.monotonic()
+        self.started_s = self._checked_s = time.monotonic()
+        self._silent_s = 0.0
         self.ready = False
         self._started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="env-child-out", daemon=True)
@@ -108,9 +110,12 @@ class EnvProcess:
             raise GameFaultError("child_died", f"exit code {code}; {self._last_words()}")
         if not self.ready and time.monotonic() - self.started_s > IMPORT_S:
             raise GameFaultError("child_hung", f"tmrl was not imported in {IMPORT_S:.0f} s")
-        silent_s = time.monotonic() - self._heard_s
-        if silent_s > (SILENT_S if self.ready else STARTING_SILENT_S):
-            raise GameFaultError("child_hung", f"no heartbeat for {silent_s:.1f} s")
+        now_s = time.monotonic()
+        # Where this process was not served either, the child is not to blame for the whole pause.
+        self._silent_s += min(now_s - self._checked_s, _OWN_PAUSE_S)
+        self._checked_s = now_s
+        if self._silent_s > (SILENT_S if self.ready else STARTING_SILENT_S):
+            raise GameFaultError("child_hung", f"no heartbeat for {self._silent_s:.1f} s")
 
     def kill(self) -> None:
         """Ends the child and all that it started, at once, and clears up behind it."""
@@ -140,7 +145,7 @@ class EnvProcess:
         self._started.put(process)
         assert process.stdout is not None
         while (message := receive(process.stdout)) is not None:  # type: ignore[arg-type]
-            self._heard_s = time.monotonic()
+            self._silent_s = 0.0
             kind = message["kind"]
             if kind == "trouble":
                 self._trouble = message

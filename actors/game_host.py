@@ -15,6 +15,7 @@ PATIENCE_S = 0.75
 COOL_DOWN_S = 5.0
 """A game that was just started needs time before it can be judged again."""
 _KILL_AFTER_S = 0.5
+_NOT_THE_GAME = frozenset({"child_hung", "child_died", "tmrl_raised"})
 _AT_ONCE = frozenset({"car_jumped", "inputs_dead"})
 _log = structlog.get_logger()
 
@@ -125,14 +126,19 @@ class OwnStandIn:
             self._leave()
             self.start()
             return True
-        young = time.monotonic() - self._started_s < COOL_DOWN_S
-        passes = cause not in _AT_ONCE and (lasting_s < PATIENCE_S or young)
-        if self.rig.game_alive and passes:
+        if self.rig.game_alive and not self._needed(cause, lasting_s):
             return False
         _log.info("standin_restarts", cause=cause)
         self.rig.restart_game(patience_s=_KILL_AFTER_S)
         self._started_s = time.monotonic()
         return True
+
+    def _needed(self, cause: str, lasting_s: float) -> bool:
+        """Returns whether a game whose process lives has to be started again."""
+        if cause in _AT_ONCE:
+            return True
+        young = time.monotonic() - self._started_s < COOL_DOWN_S
+        return cause not in _NOT_THE_GAME and lasting_s >= PATIENCE_S and not young
 
     def close(self) -> None:
         """Ends screen and game."""

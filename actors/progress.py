@@ -142,6 +142,13 @@ class ProgressReward:
         assert 0 <= self._idle_steps <= self._steps
 
 
+def compile_progress() -> None:
+    """Compiles the search, or loads what was compiled; half a second that no race shall wait for."""
+    ProgressReward(np.array([[0.0, 0.0, 0.0], [POINT_SPACING_M, 0.0, 0.0]])).advance(
+        (0.0, 0.0, 0.0)
+    )
+
+
 def _checked(line: NDArray[np.float64]) -> NDArray[np.float64]:
     """A read-only copy of the line, refused unless it is two or more finite points."""
     points = np.array(line, dtype=np.float64, order="C")

@@ -23,6 +23,7 @@ STALL_S = 0.8
 _RECONNECT_S = 0.25
 _CONNECT_S = 0.25
 _WAKE_S = 0.1
+_OWN_PAUSE_S = 0.2
 _CHUNK = 1 << 16
 _HOST = "127.0.0.1"
 _log = structlog.get_logger()
@@ -74,6 +75,7 @@ class TelemetryTee:
         self._phase = REFUSED
         self._phase_since_s = time.perf_counter()
         self._next_connect_s = 0.0
+        self._quiet_s = 0.0
         self.counters = TeeCounters()
         self.latest: tuple[Telemetry, float] | None = None
         self._thread = threading.Thread(target=self._run, name="telemetry-tee", daemon=True)
@@ -84,7 +86,7 @@ class TelemetryTee:
         """How the telemetry is: refused, silent, flowing, stalled, closed or misframed."""
         latest = self.latest
         if self._phase == FLOWING and latest is not None:
-            return STALLED if time.perf_counter() - latest[1] > STALL_S else FLOWING
+            return STALLED if self._quiet_s > STALL_S else FLOWING
         return self._phase
 
     @property
@@ -103,7 +105,12 @@ class TelemetryTee:
 
     def _run(self) -> None:
         try:
+            turned_s = time.perf_counter()
             while not self._closing.is_set():
+                now_s = time.perf_counter()
+                # Where this thread was not served, silence is not the plugin's fault.
+                self._quiet_s += min(now_s - turned_s, _OWN_PAUSE_S)
+                turned_s = now_s
                 if self._plugin is None and time.perf_counter() >= self._next_connect_s:
                     self._connect()
                 self._turn()
@@ -171,6 +178,7 @@ class TelemetryTee:
             self._lose(MISFRAMED)
             return False
         self.latest = (message, arrived_s)
+        self._quiet_s = 0.0
         self.counters = replace(self.counters, messages=self.counters.messages + 1)
         if self._phase != FLOWING:
             self._enter(FLOWING)

@@ -22,6 +22,7 @@ from actors.game_contract import GameFaultError, GameNotReadyError, Observation
 from actors.game_host import GameHost
 from actors.game_trouble import TROUBLES
 from actors.lap_clock import LapClock
+from actors.progress import compile_progress
 from actors.reward_line import RewardLine, nearest_line
 from actors.tee import FLOWING, TelemetryTee
 from actors.telemetry import Telemetry
@@ -36,7 +37,7 @@ STARTING = "starting"
 _N_FEATURES = 3
 _WAIT_S = 1.0
 _LOOK_S = 0.05
-_STEP_SLACK_S = 1.6
+_STEP_SLACK_S = 1.7
 _RESET_SLACK_S = 5.0
 _RESTARTED_M = 5.0
 _PERMANENT = frozenset({"tmrl_missing", "gamepad_missing"})
@@ -130,7 +131,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             raise
         except GameFaultError as fault:
             raise self._broken(fault) from fault
-        self._clock.restarted(float(reply["restarted_s"]))
+        self._clock.restarted(float(reply["pressed_s"]))
         self._watch.begin_race()
         self._troubled_since_s = None
         return self._observation(reply), {}
@@ -183,6 +184,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         self.host.start()
         if self._tee is None or self._plugin_port != self.host.telemetry_port:
             self._disconnect()
+            compile_progress()
             self._plugin_port = self.host.telemetry_port
             self._tee = TelemetryTee(self._plugin_port, listener=self._hear)
             self._guard = WindowGuard(self.host.display)
@@ -244,12 +246,13 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
 
     def _answer(self, child: EnvProcess, tee: TelemetryTee, *, within_s: float) -> Message:
         """Waits for the child's answer, and looks at everything else meanwhile."""
-        until_s = time.monotonic() + within_s
-        while (reply := child.reply(_LOOK_S)) is None:
+        looks = round(within_s / _LOOK_S)
+        for _ in range(looks):
+            reply = child.reply(_LOOK_S)
+            if reply is not None:
+                return reply
             self._check(child, tee)
-            if time.monotonic() > until_s:
-                raise GameFaultError("child_hung", f"no answer within {within_s:.1f} s")
-        return reply
+        raise GameFaultError("child_hung", f"no answer within {within_s:.1f} s")
 
     def _check(self, child: EnvProcess, tee: TelemetryTee) -> None:
         """Sees that child, telemetry and window are well.
@@ -328,7 +331,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         self._tee = self._guard = self._camera = None
 
     def _observation(self, reply: Message) -> Observation:
-        image = np.frombuffer(reply["image"], dtype=np.uint8).reshape(self._shape)
+        image = np.frombuffer(reply["image"], dtype=np.uint8).reshape(self._shape).copy()
         return {"image": image, "features": np.array(reply["features"], dtype=np.float32)}
 
     def _info(self, reply: Message) -> dict[str, Any]:
