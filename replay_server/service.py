@@ -318,7 +318,9 @@ class ReplayService:
         # rate of the samples, so waiting for them all would be waiting for ever.
         needed = request.batch_size if self._sampled else self._limiter.min_size_to_sample
         usable = priorities.total > 0.0 or request.high < self._index.next_id
-        readable = self._index.next_id - priorities.low if usable else 0
+        # What it holds and what it may yet read: ids of a log that was lost are neither.
+        to_read = self._index.next_id - max(self._index.first_id, request.high)
+        readable = max(0, held) + max(0, to_read) if usable else 0
         self._needed_id = self._index.next_id + max(0, needed - readable)
         if behind or held < needed or priorities.total <= 0.0:
             return "starved"

@@ -239,6 +239,30 @@ def test_actors_may_refill_a_log_that_was_lost_at_the_edge_of_the_band(
     assert not again.limiter.may_insert
 
 
+def test_actors_may_refill_a_log_that_was_lost_between_two_starts(
+    connection: redis.Redis, write_log: WriteLog, redis_url: str, keys: Keys
+) -> None:
+    write_log(range(30))
+    before = make_service(connection, keys)
+    ingest_all(before)
+    first = before.sample(request(high=600))
+    assert not first.limiter.may_insert, "the band's upper edge"
+    fresh_keys = Keys(keys.run + "-fresh")
+    assert seed_snapshot(connection, fresh_keys, before.state())
+    service = make_service(connection, fresh_keys)
+    # The learner reads an empty log, so it holds nothing, while the priorities know of 600 ids.
+    lost = service.sample(request())
+    assert lost.status == "starved"
+    assert lost.limiter.may_insert
+    assert lost.limiter.max_inserted == 600 + 32
+    writer = make_writer(redis_url, fresh_keys)
+    write(writer, range(2))
+    writer.close()
+    ingest_all(service)
+    assert not service.sample(request()).limiter.may_insert, "it has yet to read what is there"
+    assert service.sample(request(low=600, high=640)).status == "ok"
+
+
 def test_the_room_before_the_first_sample_does_not_grow_with_what_is_inserted(
     connection: redis.Redis, write_log: WriteLog, keys: Keys
 ) -> None:
