@@ -40,7 +40,7 @@ class GameFaultError(Exception):
     A game that mends itself raises it from ``step`` or ``reset`` and is asked for ``reset`` again.
 
     Args:
-        cause: constant name, such as those of ``actors.game_trouble``.
+        cause: constant name, such as those of ``actors.trackmania.game_trouble``.
         detail: what was seen.
     """
 

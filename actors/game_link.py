@@ -15,7 +15,7 @@ from actors.game_contract import (
     Observation,
     SelfMendingGame,
 )
-from actors.game_trouble import TROUBLES
+from actors.trackmania.game_trouble import TROUBLES
 from common.errors import ApexManiaError, MachineError, UnreachableError
 
 _log = structlog.get_logger()

@@ -135,7 +135,7 @@ def _make_sim(config: GameConfig, *, start_jitter: float, render: bool) -> Game:
 
 
 def _make_trackmania(config: GameConfig, *, render: bool) -> Game:
-    from actors.trackmania_game import make_trackmania  # noqa: PLC0415 - other games need no numba
+    from actors.trackmania.game import make_trackmania  # noqa: PLC0415 - other games need no numba
 
     return make_trackmania(config, render=render)
 

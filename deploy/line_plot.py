@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from actors.reward_line import SPACING_M, RewardLine
+from actors.trackmania.reward_line import SPACING_M, RewardLine
 from deploy.plots import COLOURS, STYLE
 
 _TICK_M = 100.0

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from actors.game_trouble import TROUBLES
-from actors.line_recording import LapRecorder, RecordedLap
-from actors.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, SILENT, STALLED, TelemetryTee
-from actors.telemetry import Telemetry
+from actors.trackmania.game_trouble import TROUBLES
+from actors.trackmania.line_recording import LapRecorder, RecordedLap
+from actors.trackmania.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, SILENT, STALLED, TelemetryTee
+from actors.trackmania.telemetry import Telemetry
 from common.errors import CorruptError, UnreachableError
 
 Arrival = tuple[Telemetry, float]

@@ -14,7 +14,7 @@ import structlog
 from actors.standin.faults import parse_fault
 from actors.standin.ports import DEFAULT_CONTROL_PORT, DEFAULT_PAD_PORT
 from actors.standin.stand_in import StandIn, StandInOptions
-from actors.telemetry import DEFAULT_PORT
+from actors.trackmania.telemetry import DEFAULT_PORT
 from common.errors import ApexManiaError
 
 _log = structlog.get_logger()

@@ -19,7 +19,7 @@ from actors.sim.pilot import Pilot
 from actors.standin.map_place import map_place
 from actors.standin.menu_picture import paint_menu, paint_pop_up
 from actors.standin.pad import A_BUTTON, B_BUTTON, Pad
-from actors.telemetry import Telemetry
+from actors.trackmania.telemetry import Telemetry
 
 COUNTDOWN_TICKS = 90
 _ROLL_OUT = Pad(brake=0.5)

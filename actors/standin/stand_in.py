@@ -15,7 +15,7 @@ from actors.standin.ports import DEFAULT_CONTROL_PORT, DEFAULT_PAD_PORT
 from actors.standin.race import Race, RaceState
 from actors.standin.telemetry_server import TelemetryServer
 from actors.standin.window import GameWindow
-from actors.telemetry import DEFAULT_PORT, pack
+from actors.trackmania.telemetry import DEFAULT_PORT, pack
 from common.errors import ConfigError
 
 SLOW_FPS = 5.0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.standin.pad import B_BUTTON, Pad
-from actors.window_watch import TITLE
+from actors.trackmania.window_watch import TITLE
 from common.errors import MachineError
 
 NATIVE_SIZE = (320, 180)

@@ -15,7 +15,7 @@ from common.errors import ConfigError
 from deploy.options import Json
 
 if TYPE_CHECKING:
-    from actors.reward_line import RewardLine
+    from actors.trackmania.reward_line import RewardLine
 
 _PLAIN_EVERY_S = 5.0
 _STATES = {
@@ -89,8 +89,8 @@ def import_line(
     json_output: Json = False,
 ) -> None:
     """Prints the file that it wrote."""
-    from actors.line_recording import line_of  # noqa: PLC0415 - numpy only when it runs
-    from actors.reward_pickle import read_reward_pickle  # noqa: PLC0415 - same
+    from actors.trackmania.line_recording import line_of  # noqa: PLC0415 - numpy only when it runs
+    from actors.trackmania.reward_pickle import read_reward_pickle  # noqa: PLC0415 - same
 
     file = _free_file(name, out, force=force)
     positions = read_reward_pickle(reward_file)
@@ -100,7 +100,7 @@ def import_line(
 
 def _free_file(name: str, out: Path | None, *, force: bool) -> Path:
     """Returns where the line goes, checked before anybody drives for it."""
-    from actors.reward_line import check_line_file  # noqa: PLC0415 - numpy only when it runs
+    from actors.trackmania.reward_line import check_line_file  # noqa: PLC0415 - numpy only when it runs
 
     file = out or Path("lines") / f"{name}.npz"
     check_line_file(file)
@@ -130,7 +130,7 @@ def _game_port(game: str, *, track: str, port: int) -> Iterator[int]:
 
 def _write(line: "RewardLine", file: Path, facts: dict[str, float], *, json_output: bool) -> None:
     """Writes line and picture, and prints what was found."""
-    from actors.reward_line import save_line  # noqa: PLC0415 - numpy only when it runs
+    from actors.trackmania.reward_line import save_line  # noqa: PLC0415 - numpy only when it runs
     from deploy.line_plot import draw_line  # noqa: PLC0415 - matplotlib only when it draws
 
     picture = file.with_suffix(".png")

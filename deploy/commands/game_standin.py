@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter, validators
 
 from actors.standin.ports import DEFAULT_CONTROL_PORT, DEFAULT_PAD_PORT
-from actors.telemetry import DEFAULT_PORT
+from actors.trackmania.telemetry import DEFAULT_PORT
 from common.errors import MachineError
 
 _Port = validators.Number(gte=0, lte=65535)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from actors.reward_line import RewardLine, load_lines
+from actors.trackmania.reward_line import RewardLine, load_lines
 from common.config import Config
 from common.errors import MachineError
 from deploy.config_file import load_config

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from actors.game_trouble import TROUBLES
+from actors.trackmania.game_trouble import TROUBLES
 
 Level = Literal["ok", "warn", "fail", "skip"]
 
@@ -17,7 +17,7 @@ class Finding:
         level: ok, warn (it works, but), fail, or skip (something that it needs failed).
         found: what is there.
         fix: what to do, empty where all is well.
-        cause: the name in ``actors.game_trouble`` of what is wrong with the game's link, else empty.
+        cause: the name in ``actors.trackmania.game_trouble`` of what is wrong with the game's link, else empty.
         docs: where to read on, or empty.
         figures: what was measured; the unit is at the end of each name.
     """

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from actors.tee import TelemetryTee
-from actors.telemetry import Telemetry
-from actors.tmrl_home import write_home
-from actors.window_watch import WindowWatch
+from actors.trackmania.tee import TelemetryTee
+from actors.trackmania.telemetry import Telemetry
+from actors.trackmania.tmrl_home import write_home
+from actors.trackmania.window_watch import WindowWatch
 from deploy.doctor.game_subject import GameSubject
 from deploy.doctor.line_process import LineProcess
 

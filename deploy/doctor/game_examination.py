@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.game_contract import GameFaultError
-from actors.window_watch import DisplayLostError
+from actors.trackmania.window_watch import DisplayLostError
 from common.errors import ApexManiaError
 from deploy.doctor.finding import Finding, skipped, troubled
 from deploy.doctor.game_bench import GameBench

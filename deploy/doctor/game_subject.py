@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actors.reward_line import RewardLine
+from actors.trackmania.reward_line import RewardLine
 from common.config import Config
 
 

@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 
-from actors.reward_line import nearest_line
-from actors.tee import FLOWING
+from actors.trackmania.reward_line import nearest_line
+from actors.trackmania.tee import FLOWING
 from deploy.doctor.finding import Finding, troubled
 from deploy.doctor.game_bench import Arrived, GameBench
 from deploy.doctor.line_process import NoAnswerError

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from actors.reward_line import RewardLine
 from actors.sim.catalogue import load_track
 from actors.standin.rig import StandInRig
+from actors.trackmania.reward_line import RewardLine
 from common.config import Config
 from deploy.doctor.game_subject import GameSubject
 

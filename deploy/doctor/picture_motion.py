@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from actors.window_watch import Picture, WindowWatch
+from actors.trackmania.window_watch import Picture, WindowWatch
 
 APART_S = 0.5
 MOVING_SHARE = 0.02

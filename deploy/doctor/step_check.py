@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from actors.game_contract import GameFaultError, GameNotReadyError
-from actors.reward_line import SPACING_M, RewardLine
-from actors.trackmania_env import STARTING, TrackmaniaEnv
+from actors.trackmania.env import STARTING, TrackmaniaEnv
+from actors.trackmania.reward_line import SPACING_M, RewardLine
 from common.game_config import PROVEN_ACTIONS
 from deploy.doctor.finding import Finding, troubled
 from deploy.doctor.game_bench import GameBench

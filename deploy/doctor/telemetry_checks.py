@@ -2,7 +2,7 @@
 
 import time
 
-from actors.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, STALLED
+from actors.trackmania.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, STALLED
 from deploy.doctor.finding import Finding, troubled
 from deploy.doctor.game_bench import GameBench
 from deploy.doctor.line_process import NoAnswerError

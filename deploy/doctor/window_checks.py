@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from actors.window_watch import TITLE
+from actors.trackmania.window_watch import TITLE
 from deploy.doctor.finding import Finding, troubled
 from deploy.doctor.game_bench import GameBench
 from deploy.doctor.line_process import NoAnswerError

@@ -49,7 +49,13 @@ CAUSES = {
 
 def family() -> set[int]:
     """Process ids of env children, games and displays that this process has started."""
-    words = {"actors.env_child", "actors.standin.program", "/bin/bash", "xdotool", "-displayfd"}
+    words = {
+        "actors.trackmania.env_child",
+        "actors.standin.program",
+        "/bin/bash",
+        "xdotool",
+        "-displayfd",
+    }
     return {
         child.pid
         for child in psutil.Process().children(recursive=True)
@@ -98,7 +104,7 @@ def test_the_episode_that_a_fault_cut_is_truncated_and_says_why(
         child = next(
             process
             for process in psutil.Process().children(recursive=True)
-            if process.pid not in others and "actors.env_child" in process.cmdline()
+            if process.pid not in others and "actors.trackmania.env_child" in process.cmdline()
         )
         child.kill()
         until(lambda: heart_of(connection, keys).get("faults") == 1, 30.0)
@@ -143,11 +149,11 @@ def test_nothing_outlives_an_actor_that_is_killed(stopped_first: bool) -> None: 
             break
     started = psutil.Process(actor.pid).children(recursive=True)
     names = {" ".join(process.cmdline()) for process in started}
-    assert any("actors.env_child" in name for name in names)
+    assert any("actors.trackmania.env_child" in name for name in names)
     assert any("Xvfb" in name for name in names)
     if stopped_first:
         for process in started:
-            if "actors.env_child" in process.cmdline():
+            if "actors.trackmania.env_child" in process.cmdline():
                 process.suspend()
     actor.kill()
     actor.wait()

@@ -7,7 +7,7 @@ from typing import Self
 from actors.standin.pad import Pad
 from actors.standin.race import Race
 from actors.standin.telemetry_server import TelemetryServer
-from actors.telemetry import pack
+from actors.trackmania.telemetry import pack
 
 _PAUSE_S = 0.001
 

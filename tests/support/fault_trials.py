@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import psutil
 
 from actors.game_contract import GameFaultError
-from actors.game_host import OwnStandIn
 from actors.game_link import GameLink
 from actors.games import make_game
 from actors.standin.rig import StandInRig
-from actors.trackmania_env import TrackmaniaEnv
+from actors.trackmania.env import TrackmaniaEnv
+from actors.trackmania.game_host import OwnStandIn
 from common.game_config import GameConfig
 
 GAS = 1

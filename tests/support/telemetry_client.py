@@ -4,7 +4,7 @@ import socket
 import time
 from typing import Self
 
-from actors.telemetry import MESSAGE_BYTES, Telemetry, unpack
+from actors.trackmania.telemetry import MESSAGE_BYTES, Telemetry, unpack
 
 
 class TelemetryClient:

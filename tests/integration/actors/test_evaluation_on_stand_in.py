@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from actors.evaluation import Attempt, evaluate
-from actors.game_host import OwnStandIn
 from actors.game_link import GameLink
 from actors.games import game_spec, make_game
 from actors.policy import Policy, QValues
-from actors.trackmania_env import TrackmaniaEnv
+from actors.trackmania.env import TrackmaniaEnv
+from actors.trackmania.game_host import OwnStandIn
 from common.config import Config, NetworkConfig
 from common.game_config import GameConfig, TrackmaniaConfig
 from common.network import network_for

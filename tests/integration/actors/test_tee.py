@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from actors.game_contract import GameFaultError
-from actors.tee import TelemetryTee
-from actors.telemetry import MESSAGE_BYTES, Telemetry, pack, unpack
-from actors.telemetry_watch import DEAD_INPUT_STEPS, TelemetryWatch
+from actors.trackmania.tee import TelemetryTee
+from actors.trackmania.telemetry import MESSAGE_BYTES, Telemetry, pack, unpack
+from actors.trackmania.telemetry_watch import DEAD_INPUT_STEPS, TelemetryWatch
 from tests.support.actor_run import until
 
 MESSAGE = Telemetry(20.0, 5.0, 1.0, 2.0, 3.0, 0.0, 1.0, 0.0, 0.0, 2.0, 4000.0)

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actors.env_process import EnvProcess
 from actors.game_contract import GameFaultError, check_spaces
-from actors.game_host import OwnStandIn
 from actors.game_link import GameLink
 from actors.games import make_game
-from actors.reward_line import RewardLine, save_line
 from actors.sim.catalogue import load_track
 from actors.standin.rig import StandInRig
-from actors.tmrl_home import write_home
-from actors.tmrl_reward import HighWaterReward
-from actors.trackmania_env import TrackmaniaEnv
+from actors.trackmania.env import TrackmaniaEnv
+from actors.trackmania.env_process import EnvProcess
+from actors.trackmania.game_host import OwnStandIn
+from actors.trackmania.reward_line import RewardLine, save_line
+from actors.trackmania.tmrl_home import write_home
+from actors.trackmania.tmrl_reward import HighWaterReward
 from common.errors import MachineError
 from common.game_config import GameConfig, TrackmaniaConfig
 from tests.support.actor_run import until

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from actors.standin.rig import StandInRig
-from actors.window_watch import DisplayLostError, WindowFacts, WindowWatch, find_window
+from actors.trackmania.window_watch import DisplayLostError, WindowFacts, WindowWatch, find_window
 
 pytestmark = pytest.mark.display
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.game_trouble import TROUBLES
-from actors.reward_line import RewardLine, save_line
 from actors.sim.catalogue import load_track
 from actors.standin.rig import StandInRig
+from actors.trackmania.game_trouble import TROUBLES
+from actors.trackmania.reward_line import RewardLine, save_line
 from common.config import Config
 from deploy import cli
 from deploy.config_file import load_config

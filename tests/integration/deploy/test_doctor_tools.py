@@ -91,8 +91,8 @@ def test_a_clock_is_no_motion_and_a_new_background_is() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the other half needs Windows")
 def test_the_look_at_windows_refuses_to_run_elsewhere() -> None:
-    from actors.window_watch import DisplayLostError  # noqa: PLC0415 - beside its Windows half
-    from actors.window_win32 import Win32Windows  # noqa: PLC0415 - same
+    from actors.trackmania.window_watch import DisplayLostError  # noqa: PLC0415 - beside its Windows half
+    from actors.trackmania.window_win32 import Win32Windows  # noqa: PLC0415 - same
 
     with pytest.raises(DisplayLostError, match="not Windows"):
         Win32Windows()

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from actors.line_recording import RecordedLap
-from actors.reward_line import RewardLine, load_line
 from actors.sim.catalogue import load_track
+from actors.trackmania.line_recording import RecordedLap
+from actors.trackmania.reward_line import RewardLine, load_line
 from common.errors import UnreachableError
 from deploy import cli
 from deploy.line_recorder import LineRecorder, Patience

@@ -6,7 +6,7 @@ import pytest
 
 from actors.standin.rig import StandInRig
 from actors.standin.virtual_gamepad import VX360Gamepad
-from actors.window_watch import WindowWatch
+from actors.trackmania.window_watch import WindowWatch
 from tests.support.telemetry_client import TelemetryClient
 from tests.support.waiting import wait_until
 

@@ -9,8 +9,8 @@ import pytest
 from actors.standin.rig import StandInRig
 from actors.standin.virtual_gamepad import VX360Gamepad
 from actors.standin.window import NATIVE_SIZE
-from actors.telemetry import MESSAGE_BYTES, implausible, unpack
-from actors.window_watch import WindowWatch
+from actors.trackmania.telemetry import MESSAGE_BYTES, implausible, unpack
+from actors.trackmania.window_watch import WindowWatch
 from common.errors import ConfigError, UnreachableError
 from tests.support.telemetry_client import TelemetryClient
 from tests.support.waiting import wait_until

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actors.reward_line import RewardLine
 from actors.sim.catalogue import load_track
 from actors.standin.rig import StandInRig
 from actors.standin.virtual_gamepad import VX360Gamepad
-from actors.telemetry import MESSAGE_BYTES, implausible
-from actors.window_watch import WindowFacts, WindowWatch
+from actors.trackmania.reward_line import RewardLine
+from actors.trackmania.telemetry import MESSAGE_BYTES, implausible
+from actors.trackmania.window_watch import WindowFacts, WindowWatch
 from tests.support.telemetry_client import TelemetryClient
 from tests.support.waiting import wait_until
 

@@ -12,8 +12,8 @@ import pytest
 from actors.standin.rig import StandInRig
 from actors.standin.virtual_display import VirtualDisplay
 from actors.standin.virtual_gamepad import VX360Gamepad
-from actors.telemetry import implausible
-from actors.window_watch import find_window
+from actors.trackmania.telemetry import implausible
+from actors.trackmania.window_watch import find_window
 from common.errors import ConfigError, MachineError
 from tests.support.telemetry_client import TelemetryClient
 from tests.support.waiting import wait_until

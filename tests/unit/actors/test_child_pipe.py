@@ -3,7 +3,7 @@
 import io
 import struct
 
-from actors.child_pipe import MAX_BYTES, PipeWriter, receive
+from actors.trackmania.child_pipe import MAX_BYTES, PipeWriter, receive
 
 
 def written(*messages: dict[str, object]) -> bytes:

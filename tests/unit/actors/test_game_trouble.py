@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.game_trouble import TROUBLES, Trouble
+from actors.trackmania.game_trouble import TROUBLES, Trouble
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "tm20.md").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_the_documentation_explains_no_cause_that_there_is_not() -> None:
 
 
 def test_no_cause_is_in_the_table_twice() -> None:
-    from actors.game_trouble import _TABLE  # noqa: PLC0415 - the rows behind the table
+    from actors.trackmania.game_trouble import _TABLE  # noqa: PLC0415 - the rows behind the table
 
     assert len(_TABLE) == len(TROUBLES)
 

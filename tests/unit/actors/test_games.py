@@ -7,7 +7,7 @@ import pytest
 
 from actors.game_contract import end_reason
 from actors.games import game_spec, make_game
-from actors.reward_line import RewardLine, save_line
+from actors.trackmania.reward_line import RewardLine, save_line
 from common.config import Config
 from common.contract import make_contract
 from common.errors import ConfigError

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from actors.lap_clock import LapClock, split_distances_m
-from actors.reward_line import RewardLine
-from actors.telemetry import Telemetry
+from actors.trackmania.lap_clock import LapClock, split_distances_m
+from actors.trackmania.reward_line import RewardLine
+from actors.trackmania.telemetry import Telemetry
 
 FRAME_S = 1 / 60
 LENGTH_M = 300.0

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from actors.line_recording import LapRecorder, Position, RecordedLap, line_of
-from actors.reward_line import RewardLine
 from actors.sim.catalogue import TRACK_NAMES, load_track
+from actors.trackmania.line_recording import LapRecorder, Position, RecordedLap, line_of
+from actors.trackmania.reward_line import RewardLine
 from common.errors import CorruptError
 
 FRAME_S = 1.0 / 60.0

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.progress import ProgressReward
-from actors.reward_line import (
+from actors.sim.catalogue import TRACK_NAMES, load_track
+from actors.standin.map_place import game_points
+from actors.trackmania.reward_line import (
     RewardLine,
     check_line_file,
     load_line,
@@ -20,8 +22,6 @@ from actors.reward_line import (
     nearest_line,
     save_line,
 )
-from actors.sim.catalogue import TRACK_NAMES, load_track
-from actors.standin.map_place import game_points
 from common.errors import ConfigError, CorruptError
 
 

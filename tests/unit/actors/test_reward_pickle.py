@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from actors.reward_pickle import read_reward_pickle
+from actors.trackmania.reward_pickle import read_reward_pickle
 from common.errors import ConfigError, CorruptError
 
 POSITIONS = np.cumsum(np.full((50, 3), 0.05), axis=0)

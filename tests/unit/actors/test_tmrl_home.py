@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from actors.tmrl_home import tmrl_config, write_home
+from actors.trackmania.tmrl_home import tmrl_config, write_home
 from common.game_config import GameConfig, TrackmaniaConfig
 
 TOP_LEVEL = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from actors.tmrl_reward import HighWaterReward
+from actors.trackmania.tmrl_reward import HighWaterReward
 
 SETTINGS = {
     "reward_data_path": "nowhere",

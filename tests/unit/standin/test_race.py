@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from actors.reward_line import RewardLine
 from actors.sim.catalogue import TRACK_NAMES, load_track
 from actors.standin.map_place import map_place
 from actors.standin.pad import A_BUTTON, B_BUTTON, Pad
 from actors.standin.race import COUNTDOWN_TICKS, Race, RaceState
-from actors.telemetry import Telemetry, implausible
+from actors.trackmania.reward_line import RewardLine
+from actors.trackmania.telemetry import Telemetry, implausible
 
 GAS = Pad(gas=1.0)
 

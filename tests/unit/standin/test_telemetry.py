@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.telemetry import MESSAGE_BYTES, Telemetry, implausible, pack, unpack
+from actors.trackmania.telemetry import MESSAGE_BYTES, Telemetry, implausible, pack, unpack
 
 GOOD = Telemetry(
     speed_mps=31.5,

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from actors.game_contract import GameFaultError
-from actors.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, SILENT, STALLED, TelemetryTee
-from actors.telemetry import Telemetry
+from actors.trackmania.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, SILENT, STALLED, TelemetryTee
+from actors.trackmania.telemetry import Telemetry
 
 CAUSES = {
     REFUSED: "telemetry_refused",
@@ -14,7 +14,7 @@ CAUSES = {
     CLOSED: "telemetry_closed",
     MISFRAMED: "telemetry_misframed",
 }
-"""States of the tee by what ``actors.game_trouble`` calls them."""
+"""States of the tee by what ``actors.trackmania.game_trouble`` calls them."""
 DEAD_INPUT_STEPS = 24
 _JUMP_M = 20.0
 _JUMP_SPEEDS = 3.0

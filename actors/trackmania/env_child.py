@@ -1,4 +1,4 @@
-"""tmrl's environment in a process of its own: ``python -m actors.env_child``.
+"""tmrl's environment in a process of its own: ``python -m actors.trackmania.env_child``.
 
 Anything that tmrl raises leaves its own caller waiting for ever, and a game that goes away leaves a thread
 that spins; so tmrl lives here, where its end costs a process and not the actor. Messages come by
@@ -31,9 +31,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from actors.child_pipe import Message, PipeWriter, receive
+from actors.trackmania.child_pipe import Message, PipeWriter, receive
 from actors.progress import compile_progress
-from actors.tmrl_reward import FINISH, TIME_LIMIT, HighWaterReward
+from actors.trackmania.tmrl_reward import FINISH, TIME_LIMIT, HighWaterReward
 
 BEAT_S = 0.25
 GAMEPAD_MODULE = "vgamepad"
@@ -155,7 +155,7 @@ def main() -> NoReturn:
 
 
 def _cause(error: BaseException | None) -> str:
-    """Returns the trouble's name in ``actors.game_trouble``."""
+    """Returns the trouble's name in ``actors.trackmania.game_trouble``."""
     missing = error.name or "" if isinstance(error, ImportError) else None
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     if missing == GAMEPAD_MODULE or any(GAMEPAD_MODULE in frame.filename for frame in frames):

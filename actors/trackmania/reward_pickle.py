@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.reward_line import MAX_POINTS
+from actors.trackmania.reward_line import MAX_POINTS
 from common.errors import ConfigError, CorruptError
 
 _AXES = 3

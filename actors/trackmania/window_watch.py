@@ -101,9 +101,9 @@ def find_window(title: str = TITLE, display: str | None = None) -> WindowFacts |
 
 def _window_system(display: str | None) -> WindowSystem:
     if sys.platform == "win32":
-        from actors.window_win32 import Win32Windows  # noqa: PLC0415 - Windows only
+        from actors.trackmania.window_win32 import Win32Windows  # noqa: PLC0415 - Windows only
 
         return Win32Windows()
-    from actors.window_x11 import X11Windows  # noqa: PLC0415 - needs python-xlib
+    from actors.trackmania.window_x11 import X11Windows  # noqa: PLC0415 - needs python-xlib
 
     return X11Windows(display)

@@ -16,20 +16,20 @@ import numpy.typing as npt
 import structlog
 from gymnasium import spaces
 
-from actors.child_pipe import Message
-from actors.env_process import EnvProcess
+from actors.trackmania.child_pipe import Message
+from actors.trackmania.env_process import EnvProcess
 from actors.game_contract import GameFaultError, GameNotReadyError, Observation
-from actors.game_host import GameHost
-from actors.game_trouble import TROUBLES
-from actors.lap_clock import LapClock
+from actors.trackmania.game_host import GameHost
+from actors.trackmania.game_trouble import TROUBLES
+from actors.trackmania.lap_clock import LapClock
 from actors.progress import compile_progress
-from actors.reward_line import RewardLine, nearest_line
-from actors.tee import FLOWING, TelemetryTee
-from actors.telemetry import Telemetry
-from actors.telemetry_watch import CAUSES, TelemetryWatch
-from actors.tmrl_reward import FINISH
-from actors.window_guard import WindowGuard
-from actors.window_watch import DisplayLostError, WindowWatch, find_window
+from actors.trackmania.reward_line import RewardLine, nearest_line
+from actors.trackmania.tee import FLOWING, TelemetryTee
+from actors.trackmania.telemetry import Telemetry
+from actors.trackmania.telemetry_watch import CAUSES, TelemetryWatch
+from actors.trackmania.tmrl_reward import FINISH
+from actors.trackmania.window_guard import WindowGuard
+from actors.trackmania.window_watch import DisplayLostError, WindowWatch, find_window
 from common.errors import ApexManiaError, MachineError
 from common.game_config import GameConfig
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import structlog
 
-from actors.child_pipe import Message, PipeWriter, receive
+from actors.trackmania.child_pipe import Message, PipeWriter, receive
 from actors.game_contract import GameFaultError
-from actors.tmrl_home import write_home
+from actors.trackmania.tmrl_home import write_home
 from common.game_config import GameConfig
 
 SILENT_S = 1.5
@@ -172,7 +172,7 @@ def _start() -> "subprocess.Popen[bytes]":
     """Starts the child as the leader of a process group of its own."""
     paths = [str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "actors.env_child"],
+        [sys.executable, "-W", "ignore", "-m", "actors.trackmania.env_child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

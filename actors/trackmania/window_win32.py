@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from actors.window_watch import DisplayLostError, Picture, WindowFacts
+from actors.trackmania.window_watch import DisplayLostError, Picture, WindowFacts
 
 Library = Any
 """A loaded DLL; ctypes gives its functions no types but those of ``_declare``."""

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from actors.progress import ProgressReward
-from actors.reward_line import RewardLine
-from actors.telemetry import Telemetry
+from actors.trackmania.reward_line import RewardLine
+from actors.trackmania.telemetry import Telemetry
 
 SPLIT_EVERY_M = 150.0
 _HISTORY_S = 8.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from actors.telemetry import MESSAGE_BYTES, Telemetry, implausible, unpack
+from actors.trackmania.telemetry import MESSAGE_BYTES, Telemetry, implausible, unpack
 
 REFUSED, SILENT, FLOWING = "refused", "silent", "flowing"
 STALLED, CLOSED, MISFRAMED = "stalled", "closed", "misframed"

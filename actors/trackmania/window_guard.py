@@ -5,7 +5,7 @@ import time
 
 import structlog
 
-from actors.window_watch import DisplayLostError, WindowFacts, WindowWatch
+from actors.trackmania.window_watch import DisplayLostError, WindowFacts, WindowWatch
 
 LOOK_EVERY_S = 0.4
 LOST_LOOKS = 2

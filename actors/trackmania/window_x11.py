@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from actors.window_watch import DisplayLostError, Picture, WindowFacts
+from actors.trackmania.window_watch import DisplayLostError, Picture, WindowFacts
 
 XWindow = Any
 """A window of python-xlib, which carries no types."""

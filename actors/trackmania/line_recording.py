@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.reward_line import SPACING_M, RewardLine
+from actors.trackmania.reward_line import SPACING_M, RewardLine
 from common.errors import CorruptError
 
 Position = tuple[float, float, float]
