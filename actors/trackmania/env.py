@@ -16,13 +16,13 @@ import numpy.typing as npt
 import structlog
 from gymnasium import spaces
 
+from actors.game_contract import GameFaultError, GameNotReadyError, Observation
+from actors.progress import compile_progress
 from actors.trackmania.child_pipe import Message
 from actors.trackmania.env_process import EnvProcess
-from actors.game_contract import GameFaultError, GameNotReadyError, Observation
 from actors.trackmania.game_host import GameHost
 from actors.trackmania.game_trouble import TROUBLES
 from actors.trackmania.lap_clock import LapClock
-from actors.progress import compile_progress
 from actors.trackmania.reward_line import RewardLine, nearest_line
 from actors.trackmania.tee import FLOWING, TelemetryTee
 from actors.trackmania.telemetry import Telemetry

@@ -31,8 +31,8 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from actors.trackmania.child_pipe import Message, PipeWriter, receive
 from actors.progress import compile_progress
+from actors.trackmania.child_pipe import Message, PipeWriter, receive
 from actors.trackmania.tmrl_reward import FINISH, TIME_LIMIT, HighWaterReward
 
 BEAT_S = 0.25

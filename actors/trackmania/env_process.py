@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import structlog
 
-from actors.trackmania.child_pipe import Message, PipeWriter, receive
 from actors.game_contract import GameFaultError
+from actors.trackmania.child_pipe import Message, PipeWriter, receive
 from actors.trackmania.tmrl_home import write_home
 from common.game_config import GameConfig
 
@@ -29,7 +29,7 @@ _OWN_PAUSE_S = 0.2
 _KILL_WAIT_S = 5.0
 _KEPT_LINES = 40
 _LINE_CHARACTERS = 500
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _log = structlog.get_logger()
 
 

@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 
 from actors.game_contract import Game
-from actors.trackmania.game_host import GameHost, OwnStandIn, UsersGame
-from actors.trackmania.reward_line import RewardLine, load_lines
 from actors.sim.catalogue import load_track
 from actors.trackmania.env import TrackmaniaEnv
+from actors.trackmania.game_host import GameHost, OwnStandIn, UsersGame
+from actors.trackmania.reward_line import RewardLine, load_lines
 from common.errors import ConfigError
 from common.game_config import GameConfig
 
