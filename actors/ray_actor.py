@@ -8,6 +8,7 @@ import ray
 from actors.drive import ActorPlace, DriveReport, run_actor
 from actors.evaluator import Evaluator
 from actors.process_setup import share_the_machine
+from common.config import Config
 from common.contract import Contract
 from common.keys import Keys
 
@@ -41,7 +42,7 @@ class DrivingShell:
     def run(self) -> DriveReport:
         """Drives until the run drains or stops; see ``actors.drive.run_actor``."""
         config = self._contract.config
-        share_the_machine(config.actors.nice)
+        share_the_machine(_niceness(config))
         return run_actor(
             config,
             self._contract,
@@ -79,7 +80,7 @@ class EvaluatorShell:
     def run(self) -> None:
         """Evaluates until the run drains or stops; see ``actors.evaluator.Evaluator``."""
         config = self._contract.config
-        share_the_machine(min(_WORST_NICE, config.actors.nice + _EVALUATOR_EXTRA_NICE))
+        share_the_machine(_niceness(config, extra=_EVALUATOR_EXTRA_NICE))
         Evaluator(
             config,
             self._contract,
@@ -93,6 +94,11 @@ class EvaluatorShell:
     def stop(self) -> None:
         """Ends ``run`` soon."""
         self._stop.set()
+
+
+def _niceness(config: Config, *, extra: int = 0) -> int:
+    """Returns how far a process stands back; one that drives in real time cannot."""
+    return 0 if config.game.real_time else min(_WORST_NICE, config.actors.nice + extra)
 
 
 DrivingActor = ray.remote(DrivingShell)

@@ -213,7 +213,7 @@ class ActorsConfig(Section):
     heartbeat_s: PositiveFloat = 2.0
     """Seconds between heartbeats (s)."""
     nice: Annotated[int, Field(ge=0, le=19)] = 10
-    """Niceness of actor processes on the learner's machine, so that they never take its core."""
+    """Niceness of simulated actors, so that they never take the learner's core; real time has none."""
 
 
 class CheckpointConfig(Section):
