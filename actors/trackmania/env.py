@@ -93,6 +93,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         self._child: EnvProcess | None = None
         self._line: RewardLine | None = None
         self._troubled_since_s: float | None = None
+        self._window_placed = False
         self._broken_by = ""
         self.action_space = spaces.Discrete(len(config.actions))
         self.observation_space = spaces.Dict(
@@ -226,6 +227,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             }
         )
         reply = self._answer(child, tee, within_s=self._link.reset_sleep_s + _RESET_SLACK_S)
+        self._window_placed = True
         self._check_window_size()
         return reply
 
@@ -314,12 +316,22 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         now_s = time.monotonic()
         if self._troubled_since_s is None:
             self._troubled_since_s = now_s
-        if self.host.mend(cause, lasting_s=now_s - self._troubled_since_s):
-            self.restarts += 1
+        if not self.host.mend(cause, lasting_s=now_s - self._troubled_since_s):
+            return
+        self.restarts += 1
+        if self._window_placed:  # tmrl gives a window its size once, and the new game has a new one
+            self._renew_child()
+
+    def _renew_child(self) -> None:
+        """Ends the env child and starts the next one."""
+        self._leave_child()
+        self._child = EnvProcess(self._config)
+        self.restarts += 1
 
     def _leave_child(self) -> None:
         child, self._child = self._child, None
         self._line = None
+        self._window_placed = False
         if child is not None:
             child.kill()
 
