@@ -21,7 +21,8 @@ from common.errors import ConfigError, MachineError
 from common.game_config import GameConfig
 from common.output_folder import make_output_folder
 
-_Write = Callable[[npt.NDArray[np.uint8]], None]
+_Picture = npt.NDArray[np.uint8]
+_Write = Callable[[_Picture], None]
 _STEP_S = 0.05
 _LAST_FRAME_S = 2.0
 _SUFFIX = ".mp4"
@@ -67,9 +68,9 @@ def replay_lap(env: Game, policy: Policy, *, game: GameConfig, out: Path, lap: L
         attempt = Attempt(env, env.reset(seed=lap.seed), seed=lap.seed)
         for action in lap.actions:
             _, q_values = policy.greedy(attempt.observation)
-            write(film.draw(film.shoot(attempt, action, q_values)))
+            write(film.draw(film.shoot(_picture(env), attempt, action, q_values)))
             attempt.step(action)
-        _write_end(write, film, film.shoot(attempt, action, q_values))
+        _write_end(write, film, film.shoot(_picture(env), attempt, action, q_values))
     return attempt.lap()
 
 
@@ -85,7 +86,7 @@ class LiveFilm:
 
     def __init__(self, link: GameLink, game: GameConfig) -> None:
         self._link = link
-        self._game = game
+        self._film = _Film(link.open(), game)
         self._attempt: Attempt | None = None
         self._shots: list[_Shot] = []
         self._best: tuple[Lap, list[_Shot]] | None = None
@@ -94,8 +95,10 @@ class LiveFilm:
         """Takes the picture of one timestep."""
         if attempt is not self._attempt:
             self._attempt, self._shots = attempt, []
-        shot = self._film().shoot(attempt, action, q_values)
-        if attempt.ended and self._shots:  # the game may have begun the next race already
+        # at the end the game may have begun the next race already
+        picture = None if attempt.ended else _picture(self._link.open())
+        shot = self._film.shoot(picture, attempt, action, q_values)
+        if picture is None and self._shots:
             shot = replace(shot, picture=self._shots[-1].picture)
         self._shots.append(shot)
         if attempt.ended:
@@ -115,15 +118,12 @@ class LiveFilm:
         """
         assert self._best is not None, "no attempt was driven to its end"
         lap, shots = self._best
-        film = self._film()
+        film = self._film
         with _video_file(out, fps=film.fps) as write:
             for shot in shots[:-1]:
                 write(film.draw(shot))
             _write_end(write, film, shots[-1])
         return lap
-
-    def _film(self) -> "_Film":
-        return _Film(self._link.open(), self._game)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +138,12 @@ class _Film:
     """Turns timesteps into frames of one game.
 
     Args:
-        env: asked for its picture.
+        env: the game.
         game: the config that it was made from.
     """
 
     def __init__(self, env: Game, game: GameConfig) -> None:
         assert isinstance(env.action_space, spaces.Discrete)
-        self._env = env
         self._is_car = game.drives_car
         self._controls = game.actions
         self._step_s = float(env.metadata.get("step_s", _STEP_S))
@@ -157,12 +156,13 @@ class _Film:
         """Frames a second at which the lap plays as fast as it was driven."""
         return max(1, round(1.0 / self._step_s))
 
-    def shoot(self, attempt: Attempt, action: int, q_values: QValues) -> _Shot:
-        """Returns what is seen now, and what is done about it."""
+    def shoot(
+        self, picture: _Picture | None, attempt: Attempt, action: int, q_values: QValues
+    ) -> _Shot:
+        """Returns what is seen now, and what is done about it; without a picture, what the camera sees."""
         time_ms = attempt.info.get("lap_time_ms")
         features = attempt.observation["features"]
         camera = attempt.observation["image"][-1]
-        picture = _picture(self._env)
         moment = Moment(
             time_ms=len(attempt.actions) * 1000.0 * self._step_s
             if time_ms is None
@@ -176,7 +176,7 @@ class _Film:
             episode_return=attempt.episode_return,
             verdict=_verdict(attempt),
         )
-        return _Shot(_small(picture) if isinstance(picture, np.ndarray) else camera, moment)
+        return _Shot(camera if picture is None else _small(picture), moment)
 
     def draw(self, shot: _Shot) -> npt.NDArray[np.uint8]:
         """Returns the frame."""
@@ -196,12 +196,13 @@ def _small(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(picture[::stride, ::stride])
 
 
-def _picture(env: Game) -> object:
+def _picture(env: Game) -> _Picture | None:
     """Returns what the game renders; None where it does not, as ``gymnasium.Env`` itself does not."""
     try:
-        return env.render()
+        rendered = env.render()
     except NotImplementedError:
         return None
+    return rendered if isinstance(rendered, np.ndarray) else None
 
 
 def _verdict(attempt: Attempt) -> str:

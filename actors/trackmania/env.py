@@ -165,12 +165,21 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         )
 
     def render(self) -> npt.NDArray[np.uint8] | None:
-        """Returns the game's window as it is on the screen, uint8 (height, width, 3)."""
+        """Returns the game's window as it is on the screen, uint8 (height, width, 3).
+
+        None where it is not to be seen: what broke is for the next ``step`` to tell and to mend.
+        """
         if self.render_mode is None:
             return None
-        if self._camera is None:
-            self._camera = WindowWatch(display=self.host.display)
-        return self._camera.grab()
+        try:
+            if self._camera is None:
+                self._camera = WindowWatch(display=self.host.display)
+            return self._camera.grab()
+        except DisplayLostError:
+            camera, self._camera = self._camera, None
+            if camera is not None:
+                camera.close()
+            return None
 
     def close(self) -> None:
         """Ends the env child, and the game where it is ours."""

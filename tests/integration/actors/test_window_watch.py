@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from actors.standin.rig import StandInRig
+from actors.trackmania.env import TrackmaniaEnv
+from actors.trackmania.game_host import UsersGame
 from actors.trackmania.window_watch import DisplayLostError, WindowFacts, WindowWatch, find_window
+from common.game_config import GameConfig
 
 pytestmark = pytest.mark.display
 
@@ -74,3 +77,19 @@ def test_without_a_display_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(DisplayLostError, match="DISPLAY is not set"):
         find_window()
+
+
+def test_an_env_whose_screen_dies_has_no_picture_and_takes_the_next_screen(tmp_path: Path) -> None:
+    game = UsersGame(9)
+    env = TrackmaniaEnv(
+        GameConfig(name="tm20"), lines=(), host=game, line_hash="", render_mode="rgb_array"
+    )
+    with StandInRig("first-lap", folder=tmp_path / "first") as rig:
+        game.display = rig.display
+        assert env.render() is not None
+    assert env.render() is None
+    assert env.render() is None
+    with StandInRig("first-lap", folder=tmp_path / "second") as rig:
+        game.display = rig.display
+        assert env.render() is not None
+    env.close()

@@ -14,7 +14,7 @@ import pytest
 from actors.evaluation import drive_lap, evaluate
 from actors.game_link import GameLink
 from actors.games import game_spec, make_game
-from actors.overlay import HEIGHT, WIDTH, action_label, clock
+from actors.overlay import HEIGHT, WIDTH, Overlay, action_label, clock
 from actors.policy import Policy
 from actors.video import LiveFilm, replay_lap
 from common.config import Config, NetworkConfig
@@ -113,6 +113,46 @@ def test_a_game_that_does_not_wait_is_filmed_while_it_is_driven(tmp_path: Path) 
     link.close()
     assert len(frames_of(out)) == len(report.best_lap.actions) + 2 * 25
     assert [file.name for file in tmp_path.iterdir()] == ["lap.mp4"]
+
+
+class Blinking(Unwaiting):
+    """Its picture is away from the third step on."""
+
+    def render(self) -> Any:
+        return super().render() if self.steps < 2 else None
+
+
+def test_where_the_picture_is_lost_the_film_shows_the_last_one(tmp_path: Path) -> None:
+    game = GameConfig(name="tests.support.tiny_games:corridor")
+    link = GameLink(Blinking, stop=threading.Event())
+    film = LiveFilm(link, game)
+    report = evaluate(greedy_policy(game), link, episodes=1, seed=1, spectator=film)
+    assert report is not None
+    film.save(tmp_path / "lap.mp4")
+    link.close()
+    second, *rest = frames_of(tmp_path / "lap.mp4")[1:]
+    left_edge = slice(0, 40)
+    assert len(rest) > 2
+    for frame in rest:
+        assert abs(frame[300:420, left_edge].mean() - second[300:420, left_edge].mean()) < 3.0
+
+
+def test_a_film_makes_its_overlay_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Counted(Overlay):
+        def __init__(self, labels: list[str]) -> None:
+            made.append(labels)
+            super().__init__(labels)
+
+    monkeypatch.setattr("actors.video.Overlay", Counted)
+    game = GameConfig(name="tests.support.tiny_games:corridor")
+    link = GameLink(Unwaiting, stop=threading.Event())
+    film = LiveFilm(link, game)
+    assert evaluate(greedy_policy(game), link, episodes=2, seed=1, spectator=film) is not None
+    film.save(tmp_path / "lap.mp4")
+    link.close()
+    assert len(made) == 1
 
 
 def test_a_film_that_broke_leaves_no_file(tmp_path: Path) -> None:
