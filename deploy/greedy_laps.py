@@ -17,6 +17,7 @@ from actors.process_setup import share_the_machine
 from actors.video import LiveFilm, replay_lap
 from common.errors import ConfigError, MismatchError
 from common.game_config import GameConfig
+from common.game_spec import GameSpec
 from common.policy_file import STATE, StoredPolicy, load_policy
 from deploy.config_file import changed_config
 
@@ -39,8 +40,13 @@ class Driver:
     game: GameConfig
     _film: LiveFilm | None = None
 
+    @property
+    def game_key(self) -> tuple[str, float, GameSpec]:
+        """What drivers have in common that may drive one game: config, jitter of the start, shapes."""
+        return self.game.model_dump_json(), self._start_jitter, self.stored.spec
+
     def open(self, *, film: bool = False) -> GameLink:
-        """Returns the game, not started yet; drivers of the same game may use it one after another.
+        """Returns the game, not started yet; drivers with the same ``game_key`` may share it.
 
         Args:
             film: whether it shall show pictures.
@@ -88,6 +94,10 @@ class Driver:
         finally:
             env.close()
 
+    @property
+    def _start_jitter(self) -> float:
+        return self.stored.config.evaluation.start_jitter
+
     def _policy(self) -> Policy:
         stored = self.stored
         policy = Policy(
@@ -97,9 +107,12 @@ class Driver:
         return policy
 
     def _game(self, *, render: bool) -> Game:
-        jitter = self.stored.config.evaluation.start_jitter
         env = make_game(
-            self.game, training=False, seed=None, render=render, evaluation_jitter=jitter
+            self.game,
+            training=False,
+            seed=None,
+            render=render,
+            evaluation_jitter=self._start_jitter,
         )
         spec = game_spec(env, self.game)
         if spec != self.stored.spec:

@@ -1,7 +1,8 @@
 """``apexmania evaluate``: greedy laps with one checkpoint or several."""
 
 import json
-from contextlib import ExitStack
+from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,6 @@ from common.errors import ConfigError
 from deploy.options import Attempts, Json, Seed, Settings
 
 if TYPE_CHECKING:
-    from actors.game_link import GameLink
     from deploy.greedy_laps import Driver
 
 Checkpoint = Annotated[Path, Parameter(help="Checkpoint, or a run whose best one is taken.")]
@@ -83,24 +83,21 @@ def _evaluate_one(
 
 
 def _evaluate_all(drivers: "list[Driver]", *, episodes: int, seed: int, json_output: bool) -> None:
-    """Drives one after another, those of the same game in the same game."""
+    """Drives one after another; neighbours of the same game share it, and no two games run at once."""
     reports = []
     names = _names([driver.folder for driver in drivers])
     width = max(map(len, names))
     if not json_output:
         print(f"{'checkpoint':<{width}}" + "".join(f"{head:>10}" for head in _HEADS), flush=True)
-    with ExitStack() as stack:
-        links: dict[str, GameLink] = {}
-        for name, driver in zip(names, drivers, strict=True):
-            key = driver.game.model_dump_json()
-            if key not in links:
-                links[key] = driver.open()
-                stack.callback(links[key].close)
-            report = driver.evaluate(episodes=episodes, seed=seed, link=links[key])
-            values = {"checkpoint": str(driver.folder), **report.to_dict()}
-            reports.append(values)
-            if not json_output:
-                print(f"{name:<{width}}" + _cells(values), flush=True)
+    for _, group in groupby(zip(names, drivers, strict=True), lambda pair: pair[1].game_key):
+        sharing = list(group)
+        with closing(sharing[0][1].open()) as link:
+            for name, driver in sharing:
+                report = driver.evaluate(episodes=episodes, seed=seed, link=link)
+                values = {"checkpoint": str(driver.folder), **report.to_dict()}
+                reports.append(values)
+                if not json_output:
+                    print(f"{name:<{width}}" + _cells(values), flush=True)
     if json_output:
         print(json.dumps({"seed": seed, "evaluations": reports}, indent=2))
 

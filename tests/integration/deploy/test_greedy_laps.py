@@ -12,7 +12,7 @@ import pytest
 
 from actors.games import game_spec, make_game
 from actors.overlay import HEIGHT, WIDTH
-from common.config import Config, NetworkConfig
+from common.config import Config, EvaluationConfig, NetworkConfig
 from common.game_config import GameConfig
 from common.network import network_for
 from common.policy_file import link_folder, save_policy
@@ -21,9 +21,19 @@ from deploy import cli
 SHORT = GameConfig(max_episode_steps=40, options={"stuck_steps": 20})
 
 
-def run_folder(folder: Path, *, game: GameConfig = SHORT, versions: tuple[int, ...] = (7,)) -> Path:
+def run_folder(
+    folder: Path,
+    *,
+    game: GameConfig = SHORT,
+    versions: tuple[int, ...] = (7,),
+    start_jitter: float = 0.1,
+) -> Path:
     """A run with checkpoints of untrained networks, the last of them the best."""
-    config = Config(game=game, network=NetworkConfig(feature_hidden=16, hidden=16))
+    config = Config(
+        game=game,
+        network=NetworkConfig(feature_hidden=16, hidden=16),
+        evaluation=EvaluationConfig(start_jitter=start_jitter),
+    )
     env = make_game(game, training=False, seed=None)
     spec = game_spec(env, game)
     env.close()
@@ -80,6 +90,19 @@ def test_checkpoints_of_several_runs_are_named_by_run(
     out = capsys.readouterr().out
     assert "first/step-000000007" in out
     assert "second/step-000000007" in out
+
+
+def test_each_run_starts_as_its_own_evaluation_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [
+        str(run_folder(tmp_path / f"jitter-{jitter}", start_jitter=jitter)) for jitter in (1.0, 0.0)
+    ]
+    words = ("--episodes", "3", "--seed", "5")
+    alone = [printed(capsys, "evaluate", run, *words)["laps"] for run in runs]
+    together = printed(capsys, "evaluate", *runs, *words)["evaluations"]
+    assert alone[0] != alone[1]
+    assert [one["laps"] for one in together] == alone
 
 
 def test_one_checkpoint_prints_its_figures(
