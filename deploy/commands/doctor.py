@@ -1,6 +1,7 @@
 """``apexmania doctor``: what is wrong on this machine, or with its game, and how to fix it."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -51,8 +52,8 @@ def doctor(
     hands off the game for half a minute.
     """
     # psutil, torch and the game's link only where it examines
+    from deploy.command_logging import log_to_stderr  # noqa: PLC0415
     from deploy.doctor.examination import ExaminationRequest, examine  # noqa: PLC0415
-    from deploy.doctor.quiet_logs import quiet_logs  # noqa: PLC0415
 
     request = ExaminationRequest(
         role=role,
@@ -63,7 +64,7 @@ def doctor(
         preset=preset,
         settings=settings,
     )
-    with quiet_logs():
+    with log_to_stderr(logging.ERROR):  # what a part has to say comes back as a finding
         examination = examine(request, announce=lambda line: sys.stderr.write(f"{line}\n"))
     if json_output:
         print(json.dumps(examination.to_dict(), indent=2))

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import structlog
 
 from common.errors import ConfigError
 from deploy import cli
@@ -41,6 +42,22 @@ def test_a_failed_check_has_a_fix_and_sets_the_exit_code(
     out = capsys.readouterr().out
     assert "fix: free 5 GB" in out
     assert "no luck" in out
+
+
+def test_what_a_part_logs_is_not_among_the_findings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def loud() -> Finding:
+        structlog.get_logger().error("part_failed")
+        structlog.get_logger().info("part_started")
+        return Finding("disk", "ok", "room")
+
+    monkeypatch.setattr(machine, "CHECKS", {"disk": (loud, ("replay",))})
+    assert cli.main(["doctor", "--role", "replay", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["ok"]
+    assert "part_failed" in captured.err
+    assert "part_started" not in captured.err
 
 
 def test_an_unknown_role_is_refused() -> None:

@@ -1,6 +1,7 @@
 """Each cause is provoked on a running stand-in, and the doctor has to name it and no other."""
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from actors.trackmania.game_trouble import TROUBLES
 from actors.trackmania.reward_line import RewardLine, save_line
 from common.config import Config
 from deploy import cli
+from deploy.command_logging import log_to_stderr
 from deploy.config_file import load_config
 from deploy.doctor import machine
 from deploy.doctor.examination import examine_stand_in
@@ -27,7 +29,6 @@ from deploy.doctor.finding import Finding
 from deploy.doctor.game_examination import GAME_CHECKS, GAME_LINK, examine_game
 from deploy.doctor.game_subject import GameSubject
 from deploy.doctor.own_stand_in import subject_of
-from deploy.doctor.quiet_logs import quiet_logs
 
 pytestmark = [pytest.mark.slow, pytest.mark.display]
 
@@ -64,7 +65,7 @@ while True:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    with quiet_logs():
+    with log_to_stderr(logging.ERROR):
         yield
 
 
