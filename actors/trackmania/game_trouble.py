@@ -94,6 +94,18 @@ _TABLE = (
         "and remove other versions of it.",
     ),
     Trouble(
+        "tee_died",
+        "The actor's own reader of the telemetry ended by an error.",
+        "It is started anew. The actor's log has the traceback under telemetry_tee_died: please "
+        "report it.",
+    ),
+    Trouble(
+        "standin_failed",
+        "The actor's own stand-in was lost and does not start again.",
+        "It is tried again every few seconds. The detail says what failed; look for a lack of memory "
+        "or disk space, then: apexmania doctor --role actor --game standin",
+    ),
+    Trouble(
         "other_map",
         "The car starts more than 10 m away from the start of the reward line.",
         "Load the map that the reward line was recorded on, or record one for this map: "

@@ -18,6 +18,8 @@ from actors.trackmania.telemetry import MESSAGE_BYTES, Telemetry, implausible, u
 
 REFUSED, SILENT, FLOWING = "refused", "silent", "flowing"
 STALLED, CLOSED, MISFRAMED = "stalled", "closed", "misframed"
+BROKEN = "broken"
+"""The tee's own thread ended by an error; only a new tee goes on."""
 STALL_S = 0.8
 """Telemetry comes with each rendered frame; without any for so long it has stopped."""
 _RECONNECT_S = 0.25
@@ -83,7 +85,7 @@ class TelemetryTee:
 
     @property
     def state(self) -> str:
-        """How the telemetry is: refused, silent, flowing, stalled, closed or misframed."""
+        """How the telemetry is: refused, silent, flowing, stalled, closed, misframed or broken."""
         latest = self.latest
         if self._phase == FLOWING and latest is not None:
             return STALLED if self._quiet_s > STALL_S else FLOWING
@@ -105,19 +107,26 @@ class TelemetryTee:
 
     def _run(self) -> None:
         try:
-            turned_s = time.perf_counter()
-            while not self._closing.is_set():
-                now_s = time.perf_counter()
-                # Where this thread was not served, silence is not the plugin's fault.
-                self._quiet_s += min(now_s - turned_s, _OWN_PAUSE_S)
-                turned_s = now_s
-                if self._plugin is None and time.perf_counter() >= self._next_connect_s:
-                    self._connect()
-                self._turn()
+            self._relay()
+        except Exception:  # noqa: BLE001 - the top of the thread; its state tells
+            _log.exception("telemetry_tee_died", port=self._plugin_port)
+            self._enter(BROKEN)
         finally:
             for connection in (self._server, self._plugin, *self._clients):
                 if connection is not None:
                     connection.close()
+
+    def _relay(self) -> None:
+        """Serves until it is closed."""
+        turned_s = time.perf_counter()
+        while not self._closing.is_set():
+            now_s = time.perf_counter()
+            # Where this thread was not served, silence is not the plugin's fault.
+            self._quiet_s += min(now_s - turned_s, _OWN_PAUSE_S)
+            turned_s = now_s
+            if self._plugin is None and time.perf_counter() >= self._next_connect_s:
+                self._connect()
+            self._turn()
 
     def _turn(self) -> None:
         """Waits for the next event and serves it."""
@@ -136,15 +145,11 @@ class TelemetryTee:
     def _connect(self) -> None:
         self._next_connect_s = time.perf_counter() + _RECONNECT_S
         try:
-            plugin = socket.create_connection((_HOST, self._plugin_port), timeout=_CONNECT_S)
+            plugin = _connection(self._plugin_port)
         except OSError:
             if self._phase != REFUSED and self._phase_since_s + _RECONNECT_S < time.perf_counter():
                 self._enter(REFUSED)
             return
-        if plugin.getsockname() == plugin.getpeername():
-            plugin.close()  # a port nobody listens on can be connected to itself
-            return
-        plugin.setblocking(False)
         self._plugin = plugin
         self._received.clear()
         self.counters = replace(self.counters, connects=self.counters.connects + 1)
@@ -231,3 +236,20 @@ class TelemetryTee:
         if client in self._clients:
             self._clients.remove(client)
             client.close()
+
+
+def _connection(port: int) -> socket.socket:
+    """Returns a connection to the plugin.
+
+    Raises:
+        OSError: there is none to be had, or the plugin reset it at once.
+    """
+    plugin = socket.create_connection((_HOST, port), timeout=_CONNECT_S)
+    try:
+        if plugin.getsockname() == plugin.getpeername():
+            raise ConnectionRefusedError("a port on which nobody listens was connected to itself")
+        plugin.setblocking(False)
+    except OSError:
+        plugin.close()
+        raise
+    return plugin

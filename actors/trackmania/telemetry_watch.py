@@ -1,10 +1,20 @@
 """Judges from the telemetry whether an episode still is what it seems to be."""
 
 import math
+import time
 from collections.abc import Sequence
 
 from actors.game_contract import GameFaultError
-from actors.trackmania.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, SILENT, STALLED, TelemetryTee
+from actors.trackmania.tee import (
+    BROKEN,
+    CLOSED,
+    FLOWING,
+    MISFRAMED,
+    REFUSED,
+    SILENT,
+    STALLED,
+    TelemetryTee,
+)
 from actors.trackmania.telemetry import Telemetry
 
 CAUSES = {
@@ -13,9 +23,12 @@ CAUSES = {
     STALLED: "telemetry_stalled",
     CLOSED: "telemetry_closed",
     MISFRAMED: "telemetry_misframed",
+    BROKEN: "tee_died",
 }
 """States of the tee by what ``actors.trackmania.game_trouble`` calls them."""
-DEAD_INPUT_STEPS = 24
+DEAD_INPUT_S = 1.2
+"""A car that shows none of its controls for so long does not hear them."""
+_DEAD_INPUT_LOOKS = 3
 _JUMP_M = 20.0
 _JUMP_SPEEDS = 3.0
 
@@ -27,7 +40,8 @@ class TelemetryWatch:
         self._before: tuple[Telemetry, float] | None = None
         self._jump = ""
         self._drops = self._misframes = 0
-        self._unheard_steps = 0
+        self._unheard_since_s: float | None = None
+        self._unheard_looks = 0
 
     def feed(self, message: Telemetry, arrived_s: float) -> None:
         """Looks whether the car moved farther than a car can."""
@@ -51,7 +65,7 @@ class TelemetryWatch:
     def begin_race(self) -> None:
         """Forgets how the car came to the start."""
         self._jump = ""
-        self._unheard_steps = 0
+        self._unheard_since_s = None
 
     def check(self, tee: TelemetryTee) -> None:
         """Sees that messages flow and that the stream was whole since ``begin``.
@@ -82,6 +96,14 @@ class TelemetryWatch:
         heard = tee.latest is not None and any(
             (tee.latest[0].gas, tee.latest[0].brake, tee.latest[0].steer)
         )
-        self._unheard_steps = 0 if heard or not any(controls) else self._unheard_steps + 1
-        if self._unheard_steps >= DEAD_INPUT_STEPS:
-            raise GameFaultError("inputs_dead", f"no control arrived for {DEAD_INPUT_STEPS} steps")
+        now_s = time.perf_counter()
+        if heard or not any(controls):
+            self._unheard_since_s = None
+            return
+        if self._unheard_since_s is None:
+            self._unheard_since_s, self._unheard_looks = now_s, 0
+        self._unheard_looks += 1
+        unheard_s = now_s - self._unheard_since_s
+        # A single look after a pause of our own would see a message from before the pause.
+        if unheard_s >= DEAD_INPUT_S and self._unheard_looks >= _DEAD_INPUT_LOOKS:
+            raise GameFaultError("inputs_dead", f"no control arrived for {unheard_s:.1f} s")

@@ -1,6 +1,8 @@
 """The tee between a plugin and tmrl, over real sockets."""
 
 import socket
+import struct
+import threading
 import time
 from collections.abc import Iterator
 
@@ -9,7 +11,7 @@ import pytest
 from actors.game_contract import GameFaultError
 from actors.trackmania.tee import TelemetryTee
 from actors.trackmania.telemetry import MESSAGE_BYTES, Telemetry, pack, unpack
-from actors.trackmania.telemetry_watch import DEAD_INPUT_STEPS, TelemetryWatch
+from actors.trackmania.telemetry_watch import DEAD_INPUT_S, TelemetryWatch
 from tests.support.actor_run import until
 
 MESSAGE = Telemetry(20.0, 5.0, 1.0, 2.0, 3.0, 0.0, 1.0, 0.0, 0.0, 2.0, 4000.0)
@@ -164,9 +166,65 @@ def test_controls_that_do_not_arrive_are_noticed(plugin: Plugin, tee: TelemetryT
     plugin.accept()
     plugin.send(pack(MESSAGE._replace(gas=0.0)))
     until(lambda: tee.latest is not None)
-    for _ in range(3 * DEAD_INPUT_STEPS):
+    began_s = time.perf_counter()
+    while time.perf_counter() - began_s < DEAD_INPUT_S + 0.2:
         watch.check_race((0.0, 0.0, 0.0), tee)  # nothing was asked of it
-    for _ in range(DEAD_INPUT_STEPS - 1):
-        watch.check_race((1.0, 0.0, 0.0), tee)
+        time.sleep(0.05)
+    began_s = time.perf_counter()
+
+    def steps() -> None:
+        while True:  # fewer steps a second than usual, and no longer until it is told
+            watch.check_race((1.0, 0.0, 0.0), tee)
+            time.sleep(0.1)
+
     with pytest.raises(GameFaultError, match="inputs_dead"):
-        watch.check_race((1.0, 0.0, 0.0), tee)
+        steps()
+    assert DEAD_INPUT_S <= time.perf_counter() - began_s < DEAD_INPUT_S + 1.0
+
+
+def test_a_pause_between_two_steps_is_not_held_against_the_gamepad(
+    plugin: Plugin, tee: TelemetryTee
+) -> None:
+    watch = TelemetryWatch()
+    plugin.accept()
+    plugin.send(pack(MESSAGE._replace(gas=0.0)))
+    until(lambda: tee.latest is not None)
+    watch.check_race((1.0, 0.0, 0.0), tee)
+    time.sleep(DEAD_INPUT_S + 0.1)
+    watch.check_race((1.0, 0.0, 0.0), tee)
+
+
+def test_a_tee_that_died_says_so(plugin: Plugin) -> None:
+    def fails(_: Telemetry, __: float) -> None:
+        raise ValueError("a listener of ours went wrong")
+
+    tee = TelemetryTee(plugin.port, listener=fails)
+    watch = TelemetryWatch()
+    plugin.accept()
+    plugin.send(pack(MESSAGE))
+    until(lambda: tee.state == "broken")
+    with pytest.raises(GameFaultError, match="tee_died"):
+        watch.check(tee)
+    tee.close()
+
+
+def test_a_plugin_that_resets_every_connection_at_once_does_not_end_the_tee(plugin: Plugin) -> None:
+    done = threading.Event()
+
+    def reset_all() -> None:
+        while not done.is_set():
+            client, _ = plugin.listener.accept()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+
+    tee = TelemetryTee(plugin.port)
+    resetting = threading.Thread(target=reset_all)
+    resetting.start()
+    time.sleep(1.5)
+    assert tee.state in {"refused", "silent", "closed"}
+    done.set()
+    resetting.join()
+    plugin.accept()
+    plugin.send(pack(MESSAGE))
+    until(lambda: tee.state == "flowing")
+    tee.close()
