@@ -2,7 +2,8 @@
 
 The plugin sends no race clock. The clock of a race starts a fixed time after its restart, and a restart is
 seen in the telemetry: the driven distance falls to zero. Where it was zero already (a race restarted in
-its own countdown) the first message after the press of the button stands for it.
+its own countdown) the first message after the press of the button stands for it. The flag that says that the
+finish was reached stays up until a race restarts, so it counts only after it was seen down.
 """
 
 import threading
@@ -15,7 +16,7 @@ from actors.trackmania.telemetry import Telemetry
 
 SPLIT_EVERY_M = 150.0
 _HISTORY_S = 8.0
-_REACTS_WITHIN_S = 0.5
+_REACTS_WITHIN_S = 1.5
 _FALL_M = 0.05
 
 
@@ -40,6 +41,7 @@ class LapClock:
         self._splits_m: tuple[float, ...] = ()
         self._start_s: float | None = None
         self._finish_s: float | None = None
+        self._flag_fell = False
         self._splits_ms: list[float] = []
 
     def feed(self, message: Telemetry, arrived_s: float) -> None:
@@ -70,13 +72,14 @@ class LapClock:
             self._finish_s, self._splits_ms = None, []
             seen_s = _restart_seen_s(self._history, pressed_s)
             self._start_s = seen_s + self._countdown_s
-            for message, arrived_s in self._history:
-                if arrived_s >= seen_s:
-                    self._race(message, arrived_s)
+            since = [(message, at_s) for message, at_s in self._history if at_s >= seen_s]
+            self._flag_fell = not (since and since[0][0].finished)
+            for message, arrived_s in since:
+                self._race(message, arrived_s)
 
     @property
     def lap_time_ms(self) -> float | None:
-        """Milliseconds from start to finish; None where the finish was not reached yet."""
+        """Milliseconds from start to finish; None where this race's finish was not reached yet."""
         with self._lock:
             if self._start_s is None or self._finish_s is None:
                 return None
@@ -95,8 +98,12 @@ class LapClock:
         if self._finish_s is not None:
             return
         if message.finished:
-            self._finish_s = arrived_s
+            if self._flag_fell and arrived_s > self._start_s:
+                self._finish_s = arrived_s
             return
+        if not self._flag_fell:  # the race before ends only here, however late
+            self._flag_fell = True
+            self._start_s = arrived_s + self._countdown_s
         self._progress.advance((message.x, message.y, message.z))
         while (
             len(self._splits_ms) < len(self._splits_m)

@@ -80,6 +80,47 @@ def test_messages_that_came_before_the_call_count_too(clock: LapClock) -> None:
     assert split_ms == pytest.approx(1500.0, abs=20.0)
 
 
+def test_a_flag_of_the_race_before_that_falls_late_is_no_finish(clock: LapClock) -> None:
+    for frame in range(54):  # the flag stays up for 0.9 s after the press at 10.0
+        clock.feed(message(LENGTH_M, finished=True), 10.0 + frame * FRAME_S)
+    clock.feed(message(0.0), 10.9)
+    clock.restarted(10.0)
+    assert clock.lap_time_ms is None
+    drive(clock, from_s=12.4, mps=50.0, until_m=LENGTH_M - 1.0)
+    clock.feed(message(LENGTH_M, finished=True), 20.0)
+    assert clock.lap_time_ms == pytest.approx(1000.0 * (20.0 - 10.9 - 1.5))
+
+
+def test_a_flag_that_falls_only_after_the_call_starts_the_race_there(clock: LapClock) -> None:
+    for frame in range(120):
+        clock.feed(message(LENGTH_M, finished=True), 10.0 + frame * FRAME_S)
+    clock.restarted(10.0)
+    clock.feed(message(LENGTH_M, finished=True), 12.0)
+    assert clock.lap_time_ms is None
+    clock.feed(message(0.0), 12.5)
+    clock.feed(message(LENGTH_M, finished=True), 24.0)
+    assert clock.lap_time_ms == pytest.approx(1000.0 * (24.0 - 12.5 - 1.5))
+
+
+def test_nobody_finishes_before_the_start(clock: LapClock) -> None:
+    clock.feed(message(80.0), 9.99)
+    clock.feed(message(0.0), 10.01)
+    clock.restarted(10.0)
+    clock.feed(message(1.0, finished=True), 11.0)  # the clock starts at 11.51
+    assert clock.lap_time_ms is None
+    clock.feed(message(LENGTH_M, finished=True), 21.51)
+    assert clock.lap_time_ms == pytest.approx(10_000.0)
+
+
+def test_a_press_that_is_stamped_late_costs_no_more_than_its_lateness(clock: LapClock) -> None:
+    clock.feed(message(200.0, finished=True), 9.99)
+    clock.feed(message(0.0), 10.0)
+    clock.feed(message(0.0), 10.03)
+    clock.restarted(10.02)
+    clock.feed(message(LENGTH_M, finished=True), 30.0)
+    assert clock.lap_time_ms == pytest.approx(1000.0 * (30.0 - 10.0 - 1.5), abs=30.0)
+
+
 def test_splits_start_anew_with_each_race(clock: LapClock) -> None:
     clock.feed(message(10.0), 0.9)
     clock.feed(message(0.0), 1.0)
