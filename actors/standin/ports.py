@@ -1,4 +1,4 @@
-"""Ports on this machine only: taking one, and saying who has it where that fails."""
+"""Takes ports on this machine only."""
 
 import socket
 
@@ -30,31 +30,14 @@ def bound_socket(port: int, *, kind: socket.SocketKind, option: str) -> socket.s
         if kind == socket.SOCK_STREAM:
             taken.listen()
     except (OSError, OverflowError) as error:
+        from actors.port_holder import listener  # noqa: PLC0415 - psutil only where a port is taken
+
         taken.close()
+        holder = listener(port, kind)
         raise MachineError(
             f"The stand-in cannot have port {port}.",
-            f"{holder(port, kind) or error}",
+            f"{holder} has it" if holder else str(error),
             f"end that program, or take a free port: {option} 0",
         ) from error
     taken.setblocking(False)
     return taken
-
-
-def holder(port: int, kind: socket.SocketKind) -> str | None:
-    """Returns which program sits on a port, None where the system does not tell.
-
-    Args:
-        port: the port.
-        kind: ``SOCK_STREAM`` or ``SOCK_DGRAM``.
-    """
-    import psutil  # noqa: PLC0415 - only where a port is taken
-
-    names = "tcp4" if kind == socket.SOCK_STREAM else "udp4"
-    try:
-        for connection in psutil.net_connections(names):
-            if connection.laddr and connection.laddr.port == port and connection.pid:
-                name = psutil.Process(connection.pid).name()
-                return f"the program {name} (process {connection.pid}) has it"
-    except psutil.Error:
-        return None
-    return None

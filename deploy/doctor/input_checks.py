@@ -4,14 +4,12 @@ import time
 
 import numpy as np
 
+from actors.standin.pad import B_BUTTON
 from actors.trackmania.reward_line import nearest_line
 from actors.trackmania.tee import FLOWING
 from deploy.doctor.finding import Finding, troubled
 from deploy.doctor.game_bench import Arrived, GameBench
 from deploy.doctor.line_process import NoAnswerError
-
-RESTART_BUTTON = 0x2000
-"""B of an Xbox gamepad, which gives up and restarts in TrackMania 2020."""
 
 _READY_S = 15.0
 _PRESS_S = 0.1
@@ -102,7 +100,7 @@ def check_map(bench: GameBench) -> Finding:
 
 def _restart(bench: GameBench) -> bool:
     """Presses B, and returns whether the race began anew: its distance falls to nothing."""
-    bench.press(button=RESTART_BUTTON)
+    bench.press(button=B_BUTTON)
     time.sleep(_PRESS_S)
     pressed_s = bench.press()
     found = bench.await_message(

@@ -2,12 +2,12 @@
 
 import time
 
+from actors.port_holder import client_of, listener
 from actors.trackmania.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, STALLED
 from deploy.doctor.finding import Finding, troubled
 from deploy.doctor.game_bench import GameBench
 from deploy.doctor.line_process import NoAnswerError
 from deploy.doctor.picture_motion import comes_to_rest, moves
-from deploy.doctor.port_holder import client_of, listener
 
 _REFUSED_S = 1.5
 _SILENT_S = 2.0

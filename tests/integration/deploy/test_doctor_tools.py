@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+from actors.port_holder import PortHolder, client_of, listener
 from actors.standin.pad import PORT_VARIABLE, unpack_pad
 from deploy.doctor.line_process import LineProcess, NoAnswerError
 from deploy.doctor.picture_motion import MOVING_SHARE, changed_share
-from deploy.doctor.port_holder import PortHolder, client_of, listener
 
 GAMEPAD = "deploy.doctor.gamepad_program"
 
@@ -61,6 +61,13 @@ def test_the_holder_of_a_port_is_found_by_process_id() -> None:
     assert holder.pid == os.getpid()
     assert str(os.getpid()) in str(holder)
     assert listener(port) is None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as pad:
+        pad.bind(("127.0.0.1", 0))
+        port = pad.getsockname()[1]
+        holder = listener(port, socket.SOCK_DGRAM)
+        assert listener(port) is None
+    assert holder is not None
+    assert holder.pid == os.getpid()
 
 
 @pytest.mark.parametrize(

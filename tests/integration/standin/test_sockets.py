@@ -1,3 +1,4 @@
+import os
 import socket
 from collections.abc import Iterator
 
@@ -63,7 +64,7 @@ def test_a_client_that_leaves_makes_room(server: TelemetryServer) -> None:
 
 
 def test_two_servers_cannot_share_a_port(server: TelemetryServer) -> None:
-    with pytest.raises(MachineError, match=r"has it\n"):
+    with pytest.raises(MachineError, match=rf"\(pid {os.getpid()}\) has it\n"):
         TelemetryServer(server.port)
     with pytest.raises(MachineError, match="cannot have port 70000"):
         GamepadReceiver(70_000)

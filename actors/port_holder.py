@@ -1,6 +1,7 @@
-"""Who sits on a TCP port of this machine, and who is connected to it."""
+"""Who sits on a port of this machine, and who is connected to it."""
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -35,17 +36,23 @@ class PortHolder:
         return self.pid is None or any(word in program for word in _GAME_WORDS)
 
 
-def listener(port: int) -> PortHolder | None:
-    """Returns the process that listens on a port, None where none does or nobody may know."""
-    for entry in _connections():
-        if entry.status == psutil.CONN_LISTEN and entry.laddr and entry.laddr.port == port:
+def listener(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> PortHolder | None:
+    """Returns the process that sits on a port, None where none does or nobody may know.
+
+    Args:
+        port: the port.
+        kind: ``SOCK_STREAM``, of which only those that listen count, or ``SOCK_DGRAM``.
+    """
+    sits = psutil.CONN_LISTEN if kind == socket.SOCK_STREAM else psutil.CONN_NONE
+    for entry in _connections("tcp" if kind == socket.SOCK_STREAM else "udp"):
+        if entry.status == sits and entry.laddr and entry.laddr.port == port:
             return _holder(entry.pid)
     return None
 
 
 def client_of(port: int) -> PortHolder | None:
     """Returns a process other than this one that is connected to a port of this machine."""
-    for entry in _connections():
+    for entry in _connections("tcp"):
         connected = entry.status == psutil.CONN_ESTABLISHED and entry.raddr
         if connected and entry.raddr.port == port and _is_here(entry.raddr.ip):
             if entry.pid == os.getpid():
@@ -54,10 +61,10 @@ def client_of(port: int) -> PortHolder | None:
     return None
 
 
-def _connections() -> list[Any]:
+def _connections(kind: str) -> list[Any]:
     """Returns psutil's rows, or none where the system keeps them from us."""
     try:
-        return psutil.net_connections(kind="tcp")
+        return psutil.net_connections(kind=kind)
     except psutil.AccessDenied:
         return []
 
