@@ -86,6 +86,7 @@ def load_config(
         if origin is not None:
             origins |= dict.fromkeys(_leaves(layer), origin)
         _merge(tree, layer)
+    _make_absolute(tree)
     return validate(tree, origins=origins)
 
 
@@ -101,7 +102,17 @@ def changed_config(tree: Tree, settings: Sequence[str]) -> Config:
     """
     for setting in settings:
         _merge(tree, _parse_setting(setting))
+    _make_absolute(tree)
     return validate(tree, origins=dict.fromkeys(_leaves(tree), "--set"))
+
+
+def _make_absolute(tree: Tree) -> None:
+    """Makes the paths in a tree absolute, since actors run in other folders than whoever typed them."""
+    game = tree.get("game")
+    link = game.get("trackmania") if isinstance(game, dict) else None
+    line = link.get("reward_line") if isinstance(link, dict) else None
+    if isinstance(line, str) and line:
+        link["reward_line"] = str(Path(line).absolute())
 
 
 def validate(tree: Tree, *, origins: Mapping[str, str] | None = None) -> Config:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from actors.trackmania.prerequisites import require_prerequisites
 from common.errors import ApexManiaError
 from common.run_size import require_possible
 from deploy.aftermath import closing_text, finish_run
@@ -54,6 +55,7 @@ def run_training(request: TrainRequest) -> Trained:
     """
     plan = make_plan(request)
     choose_device(plan.config)
+    require_prerequisites(plan.config.game)
     contract = open_contract(plan.config)
     require_possible(plan.config, contract.spec, private_redis=request.redis_url is None)
     if request.redis_url is not None:

@@ -194,3 +194,12 @@ def test_a_file_of_the_wrong_shape_gets_a_fix_on_one_line(
         config_file.load_config(file=file)
     assert fix in caught.value.fix
     assert str(caught.value).count("\n") == 2
+
+
+def test_a_reward_line_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = config_file.load_config(settings=["game.trackmania.reward_line=lines/map.npz"])
+    assert config.game.trackmania.reward_line == str(tmp_path / "lines" / "map.npz")
+    assert config_file.load_config().game.trackmania.reward_line == ""
