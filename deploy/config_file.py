@@ -110,7 +110,9 @@ def _make_absolute(tree: Tree) -> None:
     """Makes the paths in a tree absolute, since actors run in other folders than whoever typed them."""
     game = tree.get("game")
     link = game.get("trackmania") if isinstance(game, dict) else None
-    line = link.get("reward_line") if isinstance(link, dict) else None
+    if not isinstance(link, dict):
+        return
+    line = link.get("reward_line")
     if isinstance(line, str) and line:
         link["reward_line"] = str(Path(line).absolute())
 
