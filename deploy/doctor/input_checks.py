@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from actors.standin.pad import B_BUTTON
+from actors.trackmania.game_trouble import TROUBLES
 from actors.trackmania.reward_line import nearest_line
 from actors.trackmania.tee import FLOWING
 from deploy.doctor.finding import Finding, troubled
@@ -56,8 +57,7 @@ def check_inputs(bench: GameBench) -> Finding:
         since_s=sent_s,
         timeout_s=_DRIVE_S,
     )
-    restarted = _restart(bench)
-    if driven is not None and not restarted:
+    if _restart(bench) is False:
         return troubled(
             _INPUTS,
             "inputs_dead",
@@ -65,11 +65,22 @@ def check_inputs(bench: GameBench) -> Finding:
         )
     bench.start = (at_start.x, at_start.y, at_start.z)
     echo_ms = (arrived_s - sent_s) * 1000.0
+    figures = {"echo_ms": round(echo_ms, 1)}
+    if driven is None:
+        return Finding(
+            _INPUTS,
+            "warn",
+            f"gas and steering arrive, but the car did not move within {_DRIVE_S:.0f} s, and "
+            "without that its return to the start cannot be seen",
+            "see that the race runs and the car stands free, then run the doctor again",
+            docs=TROUBLES["inputs_dead"].anchor,
+            figures=figures,
+        )
     return Finding(
         _INPUTS,
         "ok",
         f"gas, steering and restart reach the car, echo after {echo_ms:.0f} ms",
-        figures={"echo_ms": round(echo_ms, 1)},
+        figures=figures,
     )
 
 
@@ -98,11 +109,19 @@ def check_map(bench: GameBench) -> Finding:
     )
 
 
-def _restart(bench: GameBench) -> bool:
-    """Presses B, and returns whether the race began anew: its distance falls to nothing."""
+def _restart(bench: GameBench) -> bool | None:
+    """Presses B, and returns whether the race began anew: its distance falls to nothing.
+
+    None for a car that has not left the start, with which that cannot be seen.
+    """
+    latest = bench.tee.latest
+    assert latest is not None
+    left_start = latest[0].distance_m >= _DRIVEN_M
     bench.press(button=B_BUTTON)
     time.sleep(_PRESS_S)
     pressed_s = bench.press()
+    if not left_start:
+        return None
     found = bench.await_message(
         lambda message: message.distance_m < _DRIVEN_M, since_s=pressed_s, timeout_s=_RESTART_S
     )
