@@ -1,7 +1,7 @@
 """Drives greedy, noise-free laps, and drives again what a fault of the game broke."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,8 @@ from common.errors import MachineError
 
 _MOST_TRIES = 6
 _log = structlog.get_logger()
+
+OnLap = Callable[[EvaluationReport], object]
 
 
 class Spectator(Protocol):
@@ -32,6 +34,7 @@ def evaluate(
     episodes: int,
     seed: int,
     spectator: Spectator | None = None,
+    on_lap: OnLap | None = None,
 ) -> EvaluationReport | None:
     """Drives the attempts greedily and returns the report, or None where the link was stopped.
 
@@ -43,6 +46,7 @@ def evaluate(
         episodes: attempts, at least one.
         seed: the seeds of the attempts come from it, so that the same seed gives the same starts.
         spectator: looks on.
+        on_lap: takes the report of the attempts so far, after each.
 
     Raises:
         MachineError: the game broke again and again.
@@ -50,14 +54,17 @@ def evaluate(
     """
     _warm_up(policy, link.open())
     before = Counter(link.fault_causes)
-    laps = []
+    laps: tuple[Lap, ...] = ()
+    report = None
     for lap_seed in lap_seeds(seed, episodes):
         lap = drive_lap(policy, link, seed=lap_seed, spectator=spectator)
         if lap is None:
             return None
-        laps.append(lap)
-    faults = dict(link.fault_causes - before)
-    return EvaluationReport(policy.param_version, tuple(laps), faults)
+        laps += (lap,)
+        report = EvaluationReport(policy.param_version, laps, dict(link.fault_causes - before))
+        if on_lap is not None:
+            on_lap(report)
+    return report
 
 
 def lap_seeds(seed: int, episodes: int) -> Sequence[int]:

@@ -1,6 +1,7 @@
 """What greedy laps say about a policy."""
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,6 +106,11 @@ class EvaluationReport:
         )
 
     @property
+    def end_reasons(self) -> dict[str, int]:
+        """How many attempts ended for which reason, the most frequent first."""
+        return dict(Counter(lap.reason for lap in self.laps).most_common())
+
+    @property
     def score(self) -> Score:
         """Larger is better: finish rate first, then the mean lap time, or the mean return."""
         times = self.lap_times_ms
@@ -135,6 +141,8 @@ class EvaluationReport:
             "return_mean": self.mean_return,
             "return_std": statistics.pstdev(returns),
             "progress_mean_m": statistics.fmean(lap.progress_m for lap in self.laps),
+            "progress_furthest_m": max(lap.progress_m for lap in self.laps),
+            "end_reasons": self.end_reasons,
             "faults": dict(self.faults),
             "best_lap": {**best.to_dict(), "actions": list(best.actions)},
             "laps": [lap.to_dict() for lap in self.laps],

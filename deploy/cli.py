@@ -11,9 +11,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from common.errors import ApexManiaError, ConfigError
 from deploy import command_help
+from deploy.interrupts import INTERRUPTED
 from deploy.redis_address import redacted_text
 
-INTERRUPTED = 130
 BUG = 1
 _DEBUG = "--debug"
 

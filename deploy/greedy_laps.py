@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actors.evaluation import evaluate
+from actors.evaluation import OnLap, evaluate
 from actors.evaluation_report import EvaluationReport, Lap
 from actors.game_contract import Game
 from actors.game_link import GameLink
@@ -56,7 +56,13 @@ class Driver:
         )
 
     def evaluate(
-        self, *, episodes: int, seed: int, film: bool = False, link: GameLink | None = None
+        self,
+        *,
+        episodes: int,
+        seed: int,
+        film: bool = False,
+        link: GameLink | None = None,
+        on_lap: OnLap | None = None,
     ) -> EvaluationReport:
         """Drives the attempts and returns the report.
 
@@ -65,13 +71,19 @@ class Driver:
             seed: seed of the starts.
             film: whether ``record`` shall be called: a game that does not wait is filmed right away.
             link: the game that ``open`` returned and that stays open; None opens one for this.
+            on_lap: takes the report of the attempts so far, after each.
         """
         used = link or self.open(film=film)
         try:
             real_time = bool(used.open().metadata.get("real_time", False))
             self._film = LiveFilm(used, self.game) if film and real_time else None
             report = evaluate(
-                self._policy(), used, episodes=episodes, seed=seed, spectator=self._film
+                self._policy(),
+                used,
+                episodes=episodes,
+                seed=seed,
+                spectator=self._film,
+                on_lap=on_lap,
             )
         finally:
             if link is None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
+INTERRUPTED = 130
+"""Exit code of a command that somebody interrupted, as shells have it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -1,6 +1,7 @@
 """``apexmania evaluate``: greedy laps with one checkpoint or several."""
 
 import json
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from common.errors import ConfigError
+from deploy.interrupts import INTERRUPTED
 from deploy.options import Attempts, Json, Seed, Settings
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ def evaluate(
     ] = False,
     video: Annotated[Path | None, Parameter(help="Also film the best lap as this mp4.")] = None,
     json_output: Json = False,
-) -> None:
-    """Prints finish rate, lap times and split times."""
+) -> int:
+    """Prints finish rate, lap times and split times; after Ctrl-C, those of the laps so far."""
     from actors.video import check_video_file  # noqa: PLC0415 - torch only when it drives
     from deploy import greedy_laps  # noqa: PLC0415 - torch same
     from deploy.command_logging import log_to_stderr  # noqa: PLC0415 - with what it drives
@@ -62,44 +64,80 @@ def evaluate(
         check_video_file(video)
     with log_to_stderr():
         if several:
-            _evaluate_all(drivers, episodes=episodes, seed=seed, json_output=json_output)
+            whole = _evaluate_all(drivers, episodes=episodes, seed=seed, json_output=json_output)
         else:
-            _evaluate_one(
+            whole = _evaluate_one(
                 drivers[0], episodes=episodes, seed=seed, video=video, json_output=json_output
             )
+    return 0 if whole else INTERRUPTED
 
 
 def _evaluate_one(
     driver: "Driver", *, episodes: int, seed: int, video: Path | None, json_output: bool
-) -> None:
-    report = driver.evaluate(episodes=episodes, seed=seed, film=video is not None)
+) -> bool:
+    """Prints the report; returns whether all laps were driven."""
+    from deploy.lap_news import LapNews, drive_laps  # noqa: PLC0415 - only when it drives
+
+    news = LapNews(episodes=episodes)
+    report, whole = drive_laps(driver, news, episodes=episodes, seed=seed, film=video is not None)
     if video is not None:
         driver.record(video, lap=report.best_lap)
-    values = {"checkpoint": str(driver.folder), "seed": seed, **report.to_dict()}
+    values = {
+        "checkpoint": str(driver.folder),
+        "seed": seed,
+        "interrupted": not whole,
+        **report.to_dict(),
+    }
     if json_output:
         print(json.dumps(values, indent=2))
     else:
         _print_one(values)
+    return whole
 
 
-def _evaluate_all(drivers: "list[Driver]", *, episodes: int, seed: int, json_output: bool) -> None:
-    """Drives one after another; neighbours of the same game share it, and no two games run at once."""
-    reports = []
+def _evaluate_all(drivers: "list[Driver]", *, episodes: int, seed: int, json_output: bool) -> bool:
+    """Drives one after another; neighbours of the same game share it, and no two games run at once.
+
+    Returns:
+        Whether all laps were driven.
+    """
+    reports: list[dict[str, Any]] = []
     names = _names([driver.folder for driver in drivers])
     width = max(map(len, names))
     if not json_output:
         print(f"{'checkpoint':<{width}}" + "".join(f"{head:>10}" for head in _HEADS), flush=True)
-    for _, group in groupby(zip(names, drivers, strict=True), lambda pair: pair[1].game_key):
-        sharing = list(group)
-        with closing(sharing[0][1].open()) as link:
-            for name, driver in sharing:
-                report = driver.evaluate(episodes=episodes, seed=seed, link=link)
-                values = {"checkpoint": str(driver.folder), **report.to_dict()}
-                reports.append(values)
-                if not json_output:
-                    print(f"{name:<{width}}" + _cells(values), flush=True)
+    named = list(zip(names, drivers, strict=True))
+    whole = True
+    try:
+        for name, values in _each(named, episodes=episodes, seed=seed):
+            whole = not values["interrupted"]
+            reports.append(values)
+            if not json_output:
+                print(f"{name:<{width}}" + _cells(values), flush=True)
+    except KeyboardInterrupt:
+        whole = False
     if json_output:
         print(json.dumps({"seed": seed, "evaluations": reports}, indent=2))
+    return whole
+
+
+def _each(
+    named: "list[tuple[str, Driver]]", *, episodes: int, seed: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the name and the values of one checkpoint after the other, until somebody interrupts."""
+    from deploy.lap_news import LapNews, drive_laps  # noqa: PLC0415 - only when it drives
+
+    for _, group in groupby(named, lambda pair: pair[1].game_key):
+        sharing = list(group)
+        with closing(sharing[0][1].open()) as link:
+            real_time = bool(link.open().metadata.get("real_time", False))
+            for name, driver in sharing:
+                news = LapNews(episodes=episodes, name=name, quiet=not real_time)
+                report, whole = drive_laps(driver, news, episodes=episodes, seed=seed, link=link)
+                values = {"checkpoint": str(driver.folder), "interrupted": not whole}
+                yield name, values | report.to_dict()
+                if not whole:
+                    return
 
 
 def _names(folders: list[Path]) -> list[str]:
@@ -134,6 +172,10 @@ def _print_one(values: dict[str, Any]) -> None:
         splits = "  ".join(_seconds(split) for split in values["best_splits_ms"])
         print(f"best splits  {splits} s")
     print(f"reward       {values['return_mean']:.2f} in the mean")
+    ends = ", ".join(f"{reason} {count}" for reason, count in values["end_reasons"].items())
+    print(f"ends         {ends}")
+    mean_m, furthest_m = values["progress_mean_m"], values["progress_furthest_m"]
+    print(f"distance     {mean_m:,.0f} m in the mean, {furthest_m:,.0f} m the furthest")
     if values["faults"]:
         causes = ", ".join(f"{cause} {count}" for cause, count in sorted(values["faults"].items()))
         print(f"faults       {causes}; what they broke was driven again")

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from deploy.interrupts import INTERRUPTED
 from deploy.options import ConfigFile, Json, Preset, Settings
-
-_INTERRUPTED = 130
 
 
 def train(
@@ -17,7 +16,11 @@ def train(
     preset: Preset = None,
     settings: Settings = (),
     game: Annotated[
-        str | None, Parameter(help="sim, or module:factory for any Gymnasium environment.")
+        str | None,
+        Parameter(
+            help="sim, standin (TrackMania simulated in a window), tm20 (TrackMania 2020), or "
+            "module:factory for any Gymnasium environment."
+        ),
     ] = None,
     actors: Annotated[int | None, Parameter(help="Actors on this machine.")] = None,
     run_dir: Annotated[Path | None, Parameter(help="Folder of the new run.")] = None,
@@ -56,4 +59,4 @@ def train(
     )
     trained = run_training(request)
     print(json.dumps(trained.summary, indent=2) if json_output else trained.folder.path)
-    return _INTERRUPTED if trained.interrupted else 0
+    return INTERRUPTED if trained.interrupted else 0

@@ -1,7 +1,10 @@
 """Evaluating and filming checkpoints from the command line, in the simulation and on the stand-in."""
 
 import json
+import re
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +116,49 @@ def test_one_checkpoint_prints_its_figures(
     out = capsys.readouterr().out
     assert "finished     0 of 2 (0 %)" in out
     assert "spread       -, standard deviation -" in out
+    assert re.search(r"^ends         \w+ \d", out, re.MULTILINE)
+    assert "m the furthest" in out
     values = printed(capsys, "evaluate", str(run), "--episodes", "2")
     assert values["faults"] == {}
     assert len(values["laps"]) == 2
     assert "split_times_ms" in values["laps"][0]
+
+
+def test_after_an_interrupt_the_laps_so_far_are_reported(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run")
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-c", "import sys; from deploy.cli import main; sys.exit(main())"),
+            *("evaluate", str(run), "--episodes", "5000", "--json"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stderr is not None
+        said = ""
+        while not re.match(r"3 of 5000: \w+ at \d+ m", said):
+            said = command.stderr.readline()
+            assert said, "it ended before its third lap"
+        command.send_signal(signal.SIGINT)
+        out, err = command.communicate(timeout=60)
+    values = json.loads(out)
+    assert command.returncode == 130
+    assert values["interrupted"]
+    assert 3 <= values["episodes"] < 5000
+    assert sum(values["end_reasons"].values()) == values["episodes"]
+    assert f"Interrupted after {values['episodes']} of 5000 laps." in err
+
+
+def test_a_video_says_that_it_replaced_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, video = run_folder(tmp_path / "run"), tmp_path / "lap.mp4"
+    for said in ("written", "overwritten"):
+        assert cli.main(["record", str(run), "--out", str(video)]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.strip() == str(video)
+        assert f"\n{said}: {video} (" in captured.err
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ def test_figures_of_three_laps() -> None:
     assert (values["lap_best_ms"], values["lap_std_ms"]) == (30_000.0, 2_000.0)
     assert (values["lap_worst_ms"], values["lap_spread_ms"]) == (34_000.0, 4_000.0)
     assert values["return_mean"] == 41.0
+    assert values["end_reasons"] == {"finish": 2, "stuck": 1}
+    assert values["progress_furthest_m"] == 100.0
     assert values["return_std"] == pytest.approx(((9**2 + 21**2 + 12**2) / 3) ** 0.5)
     assert report.best_lap.lap_time_ms == 30_000.0
     assert json.loads(json.dumps(values)) == values
