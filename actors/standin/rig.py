@@ -18,6 +18,7 @@ from common.errors import ConfigError, MachineError
 
 _READY_TIMEOUT_S = 180.0
 """The first start on a machine compiles the simulation, which takes a while."""
+_AGAIN_TIMEOUT_S = 60.0
 _PATIENCE_S = 2.0
 _ROOT = Path(__file__).parents[2]
 
@@ -73,6 +74,10 @@ class StandInRig:
         """Whether the X server runs."""
         return self._screen.alive
 
+    def display_answers(self, *, within_s: float) -> bool:
+        """Returns whether the X server runs and takes clients; one that is stopped does not."""
+        return self._screen.answers(within_s=within_s)
+
     @property
     def game_alive(self) -> bool:
         """Whether the game's process runs, even where it is frozen."""
@@ -121,10 +126,14 @@ class StandInRig:
         """Returns what the process that plays needs in its environment."""
         return {"DISPLAY": self.display, PORT_VARIABLE: str(self.pad_port)}
 
-    def stop(self) -> None:
-        """Ends the game, then the display."""
-        self._stop_game()
-        self._screen.stop()
+    def stop(self, *, patience_s: float = _PATIENCE_S) -> None:
+        """Ends the game, then the display.
+
+        Args:
+            patience_s: seconds that each may take to end by itself.
+        """
+        self._stop_game(patience_s)
+        self._screen.stop(patience_s=patience_s)
 
     def __enter__(self) -> Self:
         """Starts it."""
@@ -154,16 +163,17 @@ class StandInRig:
             log=log,
             environment={**os.environ, "DISPLAY": self.display, "PYTHONPATH": path},
         )
-        facts = _first_line(self._game, log)
+        again = self.telemetry_port != 0
+        facts = _first_line(self._game, log, _AGAIN_TIMEOUT_S if again else _READY_TIMEOUT_S)
         self.telemetry_port = int(facts["port"])
         self.pad_port = int(facts["pad_port"])
         self.control = StandInControl(int(facts["control_port"]))
 
 
-def _first_line(game: TiedProcess, log: Path) -> dict[str, Any]:
+def _first_line(game: TiedProcess, log: Path, within_s: float) -> dict[str, Any]:
     """Returns what the game prints when it is ready."""
     line = b""
-    deadline = time.monotonic() + _READY_TIMEOUT_S
+    deadline = time.monotonic() + within_s
     while not line.endswith(b"\n"):
         left_s = deadline - time.monotonic()
         ready = left_s > 0 and select.select([game.output], [], [], left_s)[0]
@@ -171,7 +181,7 @@ def _first_line(game: TiedProcess, log: Path) -> dict[str, Any]:
         if not part:
             raise MachineError(
                 "The stand-in did not start.",
-                f"exit code {game.exit_code}" if ready else f"silent for {_READY_TIMEOUT_S:.0f} s",
+                f"exit code {game.exit_code}" if ready else f"silent for {within_s:.0f} s",
                 f"read {log}",
             )
         line += part

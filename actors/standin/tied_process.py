@@ -1,7 +1,7 @@
 """A child process that cannot outlive us, not even where we are killed with no time to tidy up.
 
 Linux sends a child a signal when the *thread* that started it ends. So each child gets a thread of its
-own here, which starts it and then waits for it.
+own here, which starts it and then waits for it. The signal is the one that a stopped process takes too.
 """
 
 import os
@@ -107,7 +107,7 @@ class TiedProcess:
     def _attend(self) -> None:
         words = self._command
         if sys.platform == "linux":
-            number, parent = str(int(signal.SIGTERM)), str(os.getpid())
+            number, parent = str(int(signal.SIGKILL)), str(os.getpid())
             words = [sys.executable, "-I", "-S", "-c", _EXEC_WITH_DEATH_SIGNAL, number, parent]
             words += self._command
         try:

@@ -3,6 +3,8 @@
 import os
 import select
 import shutil
+import socket
+import struct
 import time
 from pathlib import Path
 from typing import Self
@@ -12,7 +14,11 @@ from common.errors import MachineError
 
 SCREEN = "1280x800x24"
 _START_TIMEOUT_S = 20.0
+_STOP_S = 5.0
+_SOCKETS = "/tmp/.X11-unix/X"  # noqa: S108 - where every X server listens
 _PROGRAM = "Xvfb"
+_HELLO = struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0)
+"""How a client of X11 opens a connection; even a server that refuses it answers."""
 
 
 class VirtualDisplay:
@@ -82,10 +88,28 @@ class VirtualDisplay:
             raise self._silent("it named no display")
         self.name = f":{number}"
 
-    def stop(self) -> None:
-        """Ends the X server, and with it every window on it."""
+    def answers(self, *, within_s: float) -> bool:
+        """Returns whether the X server runs and takes a new client, which a stopped one does not."""
+        if not self.alive:
+            return False
+        path = f"{_SOCKETS}{self.name.removeprefix(':')}"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(within_s)
+            try:
+                client.connect(path if Path(path).exists() else f"\0{path}")
+                client.sendall(_HELLO)
+                return len(client.recv(1)) == 1
+            except OSError:
+                return False
+
+    def stop(self, *, patience_s: float = _STOP_S) -> None:
+        """Ends the X server, and with it every window on it.
+
+        Args:
+            patience_s: seconds it may take to end by itself.
+        """
         if self._process is not None:
-            self._process.stop()
+            self._process.stop(patience_s=patience_s)
         self._process = None
 
     def __enter__(self) -> Self:
