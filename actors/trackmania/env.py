@@ -6,8 +6,10 @@ was, the env child is killed at once and the next one starts while the game come
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -24,12 +26,12 @@ from actors.trackmania.game_host import GameHost
 from actors.trackmania.game_trouble import TROUBLES
 from actors.trackmania.lap_clock import LapClock
 from actors.trackmania.reward_line import RewardLine, nearest_line
-from actors.trackmania.tee import FLOWING, TelemetryTee
+from actors.trackmania.tee import BROKEN, FLOWING, TelemetryTee
 from actors.trackmania.telemetry import Telemetry
 from actors.trackmania.telemetry_watch import CAUSES, TelemetryWatch
 from actors.trackmania.tmrl_reward import FINISH
 from actors.trackmania.window_guard import WindowGuard
-from actors.trackmania.window_watch import DisplayLostError, WindowWatch, find_window
+from actors.trackmania.window_watch import DisplayLostError, WindowWatch
 from common.errors import ApexManiaError, MachineError
 from common.game_config import GameConfig
 
@@ -39,6 +41,8 @@ _WAIT_S = 1.0
 _LOOK_S = 0.05
 _STEP_SLACK_S = 1.7
 _RESET_SLACK_S = 5.0
+_LINE_S = 5.0
+_NAME_S = 1.0
 _RESTARTED_M = 5.0
 _PERMANENT = frozenset({"tmrl_missing", "gamepad_missing"})
 _log = structlog.get_logger()
@@ -87,13 +91,14 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         self._clock = LapClock(countdown_s=self._link.countdown_s)
         self._watch = TelemetryWatch()
         self._tee: TelemetryTee | None = None
-        self._plugin_port = 0
+        self._place: tuple[int, str | None] = (0, None)
         self._guard: WindowGuard | None = None
         self._camera: WindowWatch | None = None
         self._child: EnvProcess | None = None
         self._line: RewardLine | None = None
         self._troubled_since_s: float | None = None
         self._window_placed = False
+        self._driven = False
         self._broken_by = ""
         self.action_space = spaces.Discrete(len(config.actions))
         self.observation_space = spaces.Dict(
@@ -117,7 +122,8 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         Raises:
             GameNotReadyError: the game is not to be driven within a second; ask again.
             GameFaultError: something broke on the way; ask again.
-            MachineError: tmrl or the virtual gamepad is not installed, which no new attempt changes.
+            MachineError: tmrl or the virtual gamepad is not installed, which no new attempt changes; told
+                only before the first attempt, since afterwards they were.
         """
         super().reset(seed=seed, options=options)
         if self._broken_by:
@@ -135,6 +141,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         self._clock.restarted(float(reply["pressed_s"]))
         self._watch.begin_race()
         self._troubled_since_s = None
+        self._driven = True
         return self._observation(reply), {}
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -151,8 +158,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             self._check(child, tee)
             child.send({"kind": "step", "controls": controls})
             reply = self._answer(child, tee, within_s=self._link.step_s + _STEP_SLACK_S)
-            if not reply["end"]:
-                self._watch.check_race(controls, tee)
+            self._judge(reply, controls, tee)
         except GameFaultError as fault:
             raise self._broken(fault) from fault
         info = self._info(reply)
@@ -192,13 +198,22 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         if self._child is None:
             self._child = EnvProcess(self._config)
         self.host.start()
-        if self._tee is None or self._plugin_port != self.host.telemetry_port:
+        place = (self.host.telemetry_port, self.host.display)
+        if self._place != place or not self._listening():
             self._disconnect()
+            if self._window_placed:  # it holds on to the tee and the screen that were
+                self._renew_child()
             compile_progress()
-            self._plugin_port = self.host.telemetry_port
-            self._tee = TelemetryTee(self._plugin_port, listener=self._hear)
+            self._place = place
+            self._tee = TelemetryTee(self.host.telemetry_port, listener=self._hear)
             self._guard = WindowGuard(self.host.display)
+        assert self._child is not None
         return self._child
+
+    def _listening(self) -> bool:
+        """Returns whether tee and guard are there, and neither ended by an error of its own."""
+        tee, guard = self._tee, self._guard
+        return tee is not None and guard is not None and tee.state != BROKEN and guard.alive
 
     def _hear(self, message: Telemetry, arrived_s: float) -> None:
         """Takes a message in the tee's thread."""
@@ -216,8 +231,9 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
                 child.check()
             except GameFaultError as fault:
                 raise self._broken(fault) from fault
-            state = tee.state
-            cause = CAUSES[state] if state != FLOWING else guard.trouble
+            state, seen = tee.state, guard.trouble
+            # What is on a lost screen is lost too, so that is the name.
+            cause = seen if state == FLOWING or seen == "display_lost" else CAUSES[state]
             if cause is None and child.ready:
                 self._watch.begin(tee)
                 return tee
@@ -252,8 +268,16 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             raise self._refusal("other_map" if restarted else "inputs_dead", where)
         if line is not self._line:
             self._clock.follow(line)
-            child.send({"kind": "line", "points": line.points.tobytes()})
+            self._send_line(child, tee, line)
             self._line = line
+
+    def _send_line(self, child: EnvProcess, tee: TelemetryTee, line: RewardLine) -> None:
+        """Hands a line over by a file: it is longer than what a pipe holds while nobody reads."""
+        with tempfile.TemporaryDirectory(prefix="apexmania-line-") as folder:
+            path = Path(folder) / "line.npy"
+            np.save(path, line.points, allow_pickle=False)
+            child.send({"kind": "line", "path": str(path)})
+            self._answer(child, tee, within_s=_LINE_S)
 
     def _answer(self, child: EnvProcess, tee: TelemetryTee, *, within_s: float) -> Message:
         """Waits for the child's answer, and looks at everything else meanwhile."""
@@ -276,6 +300,17 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         assert self._guard is not None
         if self._guard.trouble is not None:
             raise GameFaultError(self._guard.trouble, "it was there before")
+
+    def _judge(self, reply: Message, controls: Sequence[float], tee: TelemetryTee) -> None:
+        """Sees that the car drove as it was told, and that a finish is one of this race.
+
+        Raises:
+            GameFaultError: it is not so.
+        """
+        if not reply["end"]:
+            self._watch.check_race(controls, tee)
+        elif reply["end"] == FINISH and self._clock.lap_time_ms is None:
+            raise GameFaultError("inputs_dead", "the finish is still that of the race before")
 
     def _check_window_size(self) -> None:
         """Sees that the window took its size; on Windows tmrl photographs whatever size it has."""
@@ -301,7 +336,7 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
         The next child imports tmrl while the game comes back and somebody asks for the next attempt.
         """
         self._leave_child()
-        if fault.cause in _PERMANENT:
+        if fault.cause in _PERMANENT and not self._driven:
             trouble = TROUBLES[fault.cause]
             return MachineError(trouble.meaning, fault.detail, trouble.fix)
         self._child = EnvProcess(self._config)
@@ -312,13 +347,10 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
 
     def _named(self, fault: GameFaultError) -> GameFaultError:
         """Returns the fault under its own name where tmrl raised because of a screen or window."""
-        if fault.cause != "tmrl_raised":
+        if fault.cause != "tmrl_raised" or self._guard is None:
             return fault
-        try:
-            facts = find_window(display=self.host.display)
-        except DisplayLostError as lost:
-            return GameFaultError("display_lost", lost.what)
-        return fault if facts is not None else GameFaultError("window_missing", fault.detail)
+        cause = self._guard.look(within_s=_NAME_S)
+        return fault if cause is None else GameFaultError(cause, fault.detail)
 
     def _mend(self, cause: str) -> None:
         """Has the host mend what it can."""

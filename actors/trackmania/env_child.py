@@ -4,12 +4,16 @@ Anything that tmrl raises leaves its own caller waiting for ever, and a game tha
 that spins; so tmrl lives here, where its end costs a process and not the actor. Messages come by
 standard input and go out by standard output, which nothing else may write to:
 
-    setup   home, standin, off_line_m, reset_sleep_s   -> ready     import_s
+    setup   home, standin, off_line_m                  -> ready     import_s
     reset   telemetry_port, environment                -> reset     image, features, pressed_s
-    line    points (bytes of float64 rows)
+    line    path (.npy: rows of x, y, z)               -> line
     step    controls [gas, brake, steer]               -> step      image, features, reward, end, ...
                                                           beat      every 0.25 s, whatever goes on
                                                           trouble   cause, error, traceback; it ends
+
+Three things of tmrl are replaced from outside, all of them public names of modules: ``RewardFunction`` by ours,
+``gamepad_reset`` by itself with a stopwatch, and the default port of its telemetry client. For the stand-in the
+module ``vgamepad`` is another one.
 
 Where the game is comes with the reset, so that tmrl can be imported while the game is still being started.
 
@@ -33,14 +37,13 @@ import numpy as np
 
 from actors.progress import compile_progress
 from actors.trackmania.child_pipe import Message, PipeWriter, receive
+from actors.trackmania.tmrl_home import FINISH_REWARD
 from actors.trackmania.tmrl_reward import FINISH, TIME_LIMIT, HighWaterReward
 
 BEAT_S = 0.25
 GAMEPAD_MODULE = "vgamepad"
 _PR_SET_PDEATHSIG = 1
 _TRACEBACK_CHARACTERS = 6000
-_GRAB_S = 0.004
-_PRESS_S = 0.1
 
 
 class TmrlGame:
@@ -52,7 +55,7 @@ class TmrlGame:
 
     def __init__(self, setup: Message) -> None:
         self._reward = HighWaterReward(off_line_m=float(setup["off_line_m"]))
-        self._reset_sleep_s = float(setup["reset_sleep_s"])
+        self._pressed_s = 0.0
         self._located = False
         if setup["standin"]:
             from actors.standin import virtual_gamepad  # noqa: PLC0415 - the stand-in's alone
@@ -64,14 +67,20 @@ class TmrlGame:
             from tmrl.custom.tm.utils.tools import TM2020OpenPlanetClient
         self._client_init = TM2020OpenPlanetClient.__init__
         tm_gym_interfaces.RewardFunction = self._reward
+        press = tm_gym_interfaces.gamepad_reset
+
+        def press_and_stamp(gamepad: object) -> None:
+            self._pressed_s = time.perf_counter()
+            press(gamepad)
+
+        tm_gym_interfaces.gamepad_reset = press_and_stamp
         self._env = tmrl.get_environment()
         compile_progress()
 
     def reset(self, message: Message) -> Message:
         """Restarts the race and returns the first observation, with when the button was pressed.
 
-        tmrl looks for the window first or ends a time step, then presses and sleeps; so the press is
-        counted back from the end.
+        tmrl may press once more where it ends an attempt; the last press before the observation counts.
         """
         if not self._located:
             self._located = True
@@ -79,23 +88,24 @@ class TmrlGame:
             host, _, layout = self._client_init.__defaults__
             self._client_init.__defaults__ = (host, int(message["telemetry_port"]), layout)
         observation, _ = self._env.reset()
-        pressed_s = self._reward.reset_s - max(_PRESS_S, self._reset_sleep_s) - _GRAB_S
-        return {"kind": "reset", **_seen(observation), "pressed_s": pressed_s}
+        return {"kind": "reset", **_seen(observation), "pressed_s": self._pressed_s}
 
-    def follow(self, message: Message) -> None:
+    def follow(self, message: Message) -> Message:
         """Takes the reward line of the race that was started."""
-        self._reward.follow(np.frombuffer(message["points"], dtype=np.float64).reshape(-1, 3))
+        self._reward.follow(np.load(message["path"], allow_pickle=False))
+        return {"kind": "line"}
 
     def step(self, message: Message) -> Message:
         """Does one env step; where it ends the attempt, tmrl brings the car to rest first."""
         controls = np.array(message["controls"], dtype=np.float32)
         observation, reward, terminated, truncated, _ = self._env.step(controls)
-        other = FINISH if terminated else TIME_LIMIT if truncated else ""
-        end = self._reward.ended or other
+        finished = float(reward) > FINISH_REWARD / 2.0
+        # The last metres of a lap may also be its first ones off the line: who finished has finished.
+        end = FINISH if finished else self._reward.ended or (TIME_LIMIT if truncated else "")
         return {
             "kind": "step",
             **_seen(observation),
-            "reward": float(reward),
+            "reward": self._reward.paid if finished else float(reward),
             "terminated": bool(terminated),
             "truncated": bool(truncated),
             "end": end,
@@ -166,13 +176,11 @@ def _cause(error: BaseException | None) -> str:
 def _serve(inbox: "queue.SimpleQueue[Message]", writer: PipeWriter) -> NoReturn:
     began_s = time.perf_counter()
     game = TmrlGame(inbox.get())
+    answers = {"reset": game.reset, "line": game.follow, "step": game.step}
     writer.send({"kind": "ready", "import_s": time.perf_counter() - began_s})
     while True:
         message = inbox.get()
-        if message["kind"] == "line":
-            game.follow(message)
-        else:
-            writer.send(game.reset(message) if message["kind"] == "reset" else game.step(message))
+        writer.send(answers[message["kind"]](message))
 
 
 def _listen(inbox: "queue.SimpleQueue[Message]") -> NoReturn:

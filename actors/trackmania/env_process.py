@@ -63,14 +63,15 @@ class EnvProcess:
         )
         self._overhearer.start()
         assert self._process.stdin is not None
-        self._writer = PipeWriter(self._process.stdin)  # type: ignore[arg-type]
+        self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._sender = threading.Thread(target=self._deliver, name="env-child-in", daemon=True)
+        self._sender.start()
         self.send(
             {
                 "kind": "setup",
                 "home": self._home.name,
                 "standin": game.name == "standin",
                 "off_line_m": game.trackmania.off_line_m,
-                "reset_sleep_s": game.trackmania.reset_sleep_s,
             }
         )
 
@@ -80,11 +81,8 @@ class EnvProcess:
         return self._process.pid
 
     def send(self, message: Message) -> None:
-        """Hands a message over; a child that is gone is noticed by ``check``."""
-        try:
-            self._writer.send(message)
-        except OSError as error:
-            _log.debug("env_child_deaf", pid=self.pid, error=str(error))
+        """Hands a message over and returns at once; a child that is gone or takes none is noticed by ``check``."""
+        self._outbox.put(message)
 
     def reply(self, timeout_s: float) -> Message | None:
         """Returns the answer to the last message, or None where there is none within the time."""
@@ -121,7 +119,8 @@ class EnvProcess:
         """Ends the child and all that it started, at once, and clears up behind it."""
         _kill_group(self._process)
         self._process.wait(_KILL_WAIT_S)
-        for thread in (self._listener, self._overhearer):
+        self._outbox.put(None)
+        for thread in (self._sender, self._listener, self._overhearer):
             thread.join(_KILL_WAIT_S)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert stream is not None
@@ -155,6 +154,17 @@ class EnvProcess:
                 _log.debug("env_child_ready", pid=self.pid, import_s=message["import_s"])
             elif kind != "beat":
                 self._replies.put(message)
+
+    def _deliver(self) -> None:
+        """Writes what was handed over; only this thread waits where a stopped child lets its pipe fill up."""
+        assert self._process.stdin is not None
+        writer = PipeWriter(self._process.stdin)  # type: ignore[arg-type]
+        while (message := self._outbox.get()) is not None:
+            try:
+                writer.send(message)
+            except OSError as error:
+                _log.debug("env_child_deaf", pid=self.pid, error=str(error))
+                return
 
     def _overhear(self) -> None:
         """Keeps the last lines of what tmrl prints."""

@@ -8,15 +8,19 @@ from typing import Protocol
 
 import structlog
 
+from actors.game_contract import GameNotReadyError
 from actors.standin.rig import StandInRig
+from common.errors import MachineError
 
 PATIENCE_S = 0.75
 """Trouble that lasts so long does not pass by itself."""
 COOL_DOWN_S = 5.0
 """A game that was just started needs time before it can be judged again."""
 _KILL_AFTER_S = 0.5
+_RETRY_S = 2.0
+_ANSWER_S = 1.0
 _NOT_THE_GAME = frozenset({"child_hung", "child_died", "tmrl_raised"})
-_AT_ONCE = frozenset({"car_jumped", "inputs_dead"})
+_AT_ONCE = frozenset({"car_jumped", "inputs_dead", "display_lost"})
 _log = structlog.get_logger()
 
 
@@ -32,7 +36,12 @@ class GameHost(Protocol):
         """X display of the game, None for the one of the environment."""
 
     def start(self) -> None:
-        """Sees that the game was started once."""
+        """Sees that the game was started once.
+
+        Raises:
+            GameNotReadyError: it ran before and does not come up now; ask again.
+            MachineError: it does not start on this machine.
+        """
 
     def environment(self) -> Mapping[str, str]:
         """Returns the variables by which tmrl finds the game's screen and gamepad."""
@@ -86,12 +95,20 @@ class OwnStandIn:
         self._track = track
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._rig: StandInRig | None = None
+        self._ran = False
         self._started_s = 0.0
+        self._failed_s = 0.0
+        self._failure = ""
 
     @property
     def rig(self) -> StandInRig:
-        """The running stand-in."""
-        assert self._rig is not None, "start() comes first"
+        """The running stand-in.
+
+        Raises:
+            GameNotReadyError: there is none.
+        """
+        if self._rig is None:
+            raise GameNotReadyError("standin_failed", self._failure or "it was not started yet")
         return self._rig
 
     @property
@@ -110,26 +127,47 @@ class OwnStandIn:
             self._folder = tempfile.TemporaryDirectory(
                 prefix="apexmania-standin-", ignore_cleanup_errors=True
             )
-        if self._rig is None:
-            rig = StandInRig(self._track, folder=Path(self._folder.name))
+        if self._rig is not None:
+            return
+        if self._failure and time.monotonic() - self._failed_s < _RETRY_S:
+            raise GameNotReadyError("standin_failed", self._failure)
+        rig = StandInRig(self._track, folder=Path(self._folder.name))  # takes ports of its own
+        try:
             rig.start()
-            self._rig, self._started_s = rig, time.monotonic()
+        except (MachineError, OSError) as error:
+            if not self._ran:
+                raise
+            self._failed(error)
+            raise GameNotReadyError("standin_failed", self._failure) from error
+        self._rig, self._started_s = rig, time.monotonic()
+        self._ran, self._failure = True, ""
 
     def environment(self) -> Mapping[str, str]:
         """Returns its screen and the port of its gamepad."""
         return self.rig.environment()
 
     def mend(self, cause: str, *, lasting_s: float) -> bool:
-        """Starts a dead screen or game at once, and a game in lasting trouble again."""
-        if not self.rig.display_alive:
+        """Starts a dead screen or game at once, and a game in lasting trouble again.
+
+        Where that fails all of it is ended, and ``start`` begins from nothing.
+        """
+        rig = self._rig
+        if rig is None:
+            return False
+        if rig.game_alive and rig.display_alive and not self._needed(cause, lasting_s):
+            return False
+        if not rig.display_answers(within_s=_ANSWER_S):
             _log.info("standin_screen_restarts", cause=cause)
             self._leave()
-            self.start()
             return True
-        if self.rig.game_alive and not self._needed(cause, lasting_s):
-            return False
+        if cause == "display_lost" and rig.game_alive:
+            return False  # it answers again
         _log.info("standin_restarts", cause=cause)
-        self.rig.restart_game(patience_s=_KILL_AFTER_S)
+        try:
+            rig.restart_game(patience_s=_KILL_AFTER_S)
+        except (MachineError, OSError) as error:
+            self._failed(error)
+            self._leave()
         self._started_s = time.monotonic()
         return True
 
@@ -146,7 +184,12 @@ class OwnStandIn:
         if self._folder is not None:
             self._folder.cleanup()
 
+    def _failed(self, error: MachineError | OSError) -> None:
+        """Remembers why it does not come up."""
+        self._failed_s, self._failure = time.monotonic(), " ".join(str(error).split())
+        _log.warning("standin_failed", error=self._failure)
+
     def _leave(self) -> None:
         rig, self._rig = self._rig, None
         if rig is not None:
-            rig.stop()
+            rig.stop(patience_s=_KILL_AFTER_S)

@@ -12,6 +12,8 @@ from typing import Any
 from common.game_config import GameConfig
 
 _VERSION = "0.6.0"
+FINISH_REWARD = 1e6
+"""Far more than any env step pays, so that what tmrl pays says whether it saw the finish."""
 _CHECK_FORWARD, _CHECK_BACKWARD, _MAX_STRAY_M = 500, 10, 100.0
 _TRAINER: dict[str, Any] = {
     "RUN_NAME": "apexmania",
@@ -97,7 +99,7 @@ def tmrl_config(game: GameConfig) -> dict[str, Any]:
                 "ep_max_length": game.max_episode_steps,
             },
             "REWARD_CONFIG": {
-                "END_OF_TRACK": 0.0,
+                "END_OF_TRACK": FINISH_REWARD,
                 "CONSTANT_PENALTY": 0.0,
                 "CHECK_FORWARD": _CHECK_FORWARD,
                 "CHECK_BACKWARD": _CHECK_BACKWARD,

@@ -1,6 +1,5 @@
 """Our progress reward in the place of tmrl's, which pays the same metres again and again."""
 
-import time
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ class HighWaterReward:
     Attributes:
         ended: why the attempt ended, ``stuck`` or ``off_line``; empty where it did not.
         position: where the car was last seen: x, y, z in metres.
-        reset_s: when tmrl last started an attempt, on the clock of ``time.perf_counter``.
+        paid: the reward of the last env step.
     """
 
     def __init__(self, *, off_line_m: float = 0.0) -> None:
@@ -35,7 +34,7 @@ class HighWaterReward:
         self._line: npt.NDArray[np.float64] | None = None
         self.ended = ""
         self.position = (0.0, 0.0, 0.0)
-        self.reset_s = 0.0
+        self.paid = 0.0
 
     def __call__(
         self,
@@ -68,8 +67,8 @@ class HighWaterReward:
 
     def reset(self) -> None:
         """Starts an attempt."""
-        self.reset_s = time.perf_counter()
         self.ended = ""
+        self.paid = 0.0
         if self._progress is not None:
             self._progress.reset()
 
@@ -80,7 +79,7 @@ class HighWaterReward:
         progress = self._progress
         if progress is None:
             return 0.0, False
-        reward = progress.advance(self.position)
+        self.paid = reward = progress.advance(self.position)
         if progress.stuck:
             self.ended = STUCK
         elif self._off_line_m > 0.0 and self._distance_m(progress) > self._off_line_m:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from actors.trackmania.tmrl_home import tmrl_config, write_home
+from actors.trackmania.tmrl_home import FINISH_REWARD, tmrl_config, write_home
 from common.game_config import GameConfig, TrackmaniaConfig
 
 TOP_LEVEL = [
@@ -59,7 +59,7 @@ def test_the_environment_is_the_one_of_the_run() -> None:
     assert (loop["time_step_duration"], loop["start_obs_capture"]) == (0.1, 0.06)
     assert (loop["ep_max_length"], loop["wait_on_done"]) == (99, True)
     assert (reward["FAILURE_COUNTDOWN"], reward["MIN_STEPS"]) == (7, 33)
-    assert (reward["END_OF_TRACK"], reward["CONSTANT_PENALTY"]) == (0.0, 0.0)
+    assert (reward["END_OF_TRACK"], reward["CONSTANT_PENALTY"]) == (FINISH_REWARD, 0.0)
 
 
 def test_offsets_mean_what_they_say_and_the_stand_in_has_none() -> None:
