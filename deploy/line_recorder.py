@@ -8,21 +8,14 @@ from typing import Protocol
 
 from actors.trackmania.game_trouble import TROUBLES
 from actors.trackmania.line_recording import LapRecorder, RecordedLap
-from actors.trackmania.tee import CLOSED, FLOWING, MISFRAMED, REFUSED, SILENT, STALLED, TelemetryTee
+from actors.trackmania.tee import FLOWING, MISFRAMED, REFUSED, TelemetryTee
 from actors.trackmania.telemetry import Telemetry
+from actors.trackmania.telemetry_watch import CAUSES
 from common.errors import CorruptError, UnreachableError
 
 Arrival = tuple[Telemetry, float]
 
 _POLL_S = 0.25
-_CAUSES = {
-    FLOWING: "telemetry_stalled",
-    REFUSED: "telemetry_refused",
-    SILENT: "not_on_map",
-    STALLED: "telemetry_stalled",
-    CLOSED: "telemetry_closed",
-    MISFRAMED: "telemetry_misframed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +90,9 @@ class LineRecorder:
                     driven_m=self._recorder.driven_m,
                     speed_mps=self._speed_mps,
                 )
-                self._check_patience(tee, without_s=now_s - flowed_s)
+                self._check_patience(
+                    state, misframed=tee.counters.misframes > 0, without_s=now_s - flowed_s
+                )
                 if now_s - began_s > self._patience.laps_s:
                     raise self._too_late()
         finally:
@@ -123,14 +118,12 @@ class LineRecorder:
                 f"finished {lap.seconds:.2f} s after the restart."
             )
 
-    def _check_patience(self, tee: TelemetryTee, *, without_s: float) -> None:
+    def _check_patience(self, state: str, *, misframed: bool, without_s: float) -> None:
         """Gives up where no telemetry came for too long."""
-        state = tee.state
         limit_s = self._patience.refused_s if state == REFUSED else self._patience.silent_s
         if without_s <= limit_s:
             return
-        cause = "telemetry_misframed" if tee.counters.misframes else _CAUSES[state]
-        trouble = TROUBLES[cause]
+        trouble = TROUBLES[CAUSES[MISFRAMED if misframed else state]]
         raise UnreachableError(
             f"No telemetry came for {without_s:.0f} s.",
             trouble.meaning,

@@ -19,13 +19,16 @@ from actors.trackmania.telemetry import Telemetry
 
 CAUSES = {
     REFUSED: "telemetry_refused",
-    SILENT: "telemetry_silent",
+    SILENT: "not_on_map",
     STALLED: "telemetry_stalled",
     CLOSED: "telemetry_closed",
     MISFRAMED: "telemetry_misframed",
     BROKEN: "tee_died",
 }
-"""States of the tee by what ``actors.trackmania.game_trouble`` calls them."""
+"""States of the tee by what ``actors.trackmania.game_trouble`` calls them.
+
+Silent is a link that never flowed: in the menu the plugin takes the connection and has nothing to say.
+"""
 DEAD_INPUT_S = 1.2
 """A car that shows none of its controls for so long does not hear them."""
 _DEAD_INPUT_LOOKS = 3

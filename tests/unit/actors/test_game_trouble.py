@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from actors.trackmania import tee
 from actors.trackmania.game_trouble import TROUBLES, Trouble
+from actors.trackmania.telemetry_watch import CAUSES
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "tm20.md").read_text(encoding="utf-8")
@@ -50,3 +52,10 @@ def test_no_cause_is_in_the_table_twice() -> None:
 
 def test_what_the_code_reports_is_in_the_table() -> None:
     assert _named_causes() - set(TROUBLES) == set()
+
+
+def test_every_state_of_the_telemetry_that_is_no_flow_has_a_cause_of_the_table() -> None:
+    states = {tee.REFUSED, tee.SILENT, tee.STALLED, tee.CLOSED, tee.MISFRAMED, tee.BROKEN}
+    assert set(CAUSES) == states
+    assert set(CAUSES.values()) <= set(TROUBLES)
+    assert CAUSES[tee.SILENT] == "not_on_map"
