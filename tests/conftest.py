@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -14,6 +15,8 @@ from replay_server.connection import connect
 from tests.support.redis_server import RedisServer
 
 _runs = itertools.count()
+hypothesis.settings.register_profile("busy machines")
+hypothesis.settings.load_profile("busy machines")
 _DISPLAY_PROGRAMS = ("Xvfb", "xdotool")
 
 

@@ -59,7 +59,7 @@ def make_store(spec: GameSpec, *, capacity: int, n_step: int) -> FrameStore:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     episodes=EPISODES,
     n_step=st.integers(1, 5),
@@ -84,7 +84,7 @@ def test_every_transition_equals_what_the_game_showed(
     check_rows(store, edge, seen)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(episodes=EPISODES, n_step=st.integers(1, 4), cut=st.floats(0, 1))
 def test_a_store_rebuilt_from_the_log_has_the_same_window(
     episodes: list[tuple[int, bool, int]], n_step: int, cut: float
@@ -117,7 +117,7 @@ def test_a_store_rebuilt_from_the_log_has_the_same_window(
         check_rows(store, ids, seen)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     rewards=st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=30),
     n_step=st.integers(1, 8),

@@ -48,7 +48,7 @@ coordinate = st.floats(-60.0, 160.0)
 paths = st.lists(st.tuples(coordinate, coordinate, st.floats(-5.0, 5.0)), max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(paths)
 def test_any_path_earns_between_nothing_and_the_length(
     path: list[tuple[float, float, float]],
@@ -65,7 +65,7 @@ def test_any_path_earns_between_nothing_and_the_length(
     assert sum(rewards) == pytest.approx(progress.furthest_m / 10.0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(5.0, 40.0), st.floats(0.0, 4.5), st.lists(st.floats(-1.0, 1.0), max_size=100))
 def test_wiggling_behind_the_furthest_point_earns_nothing(
     centre: float, reach: float, swings: list[float]
@@ -87,7 +87,7 @@ def test_tmrl_pays_for_the_wiggle_that_earns_nothing_here() -> None:
     assert farmed > 4 * LENGTH_M / 10.0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0.2, 5.0), min_size=1, max_size=60), st.floats(-6.0, 6.0))
 def test_driving_forwards_pays_what_tmrl_pays(steps_m: list[float], offset: float) -> None:
     ours, theirs, line = ProgressReward(bent_line()), TmrlReward(bent_line()), bent_line()

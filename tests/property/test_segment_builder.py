@@ -85,7 +85,7 @@ episodes = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     history=st.integers(1, 4),
     n_step=st.integers(1, 5),

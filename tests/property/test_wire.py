@@ -53,7 +53,7 @@ def valid() -> EncodedSegment:
     return encode_segment(make_segment(epoch=5, seq=1, end=True, priorities=True, tag=3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(segment=segments())
 def test_a_segment_comes_back_as_it_was(segment: Segment) -> None:
     encoded = encode_segment(segment)
@@ -70,7 +70,7 @@ def test_a_segment_comes_back_as_it_was(segment: Segment) -> None:
             assert found == expected, name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(noise=st.binary(max_size=400))
 def test_garbage_is_refused(noise: bytes) -> None:
     with pytest.raises(CorruptError):
@@ -79,7 +79,7 @@ def test_garbage_is_refused(noise: bytes) -> None:
         decode_meta(zlib.crc32(noise).to_bytes(4, "little") + noise)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_flipped_or_cut_byte_is_found(data: st.DataObject) -> None:
     encoded = valid()
@@ -104,7 +104,7 @@ json_like = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_no_field_can_hold_something_else(data: st.DataObject) -> None:
     fields = opened(valid())

@@ -141,7 +141,6 @@ def test_a_peer_that_dawdles_holds_nobody_up(
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(noise=st.lists(st.binary(max_size=200), min_size=1, max_size=3))
@@ -166,7 +165,7 @@ def hostile_target(connection: redis.Redis, redis_url: str, keys: Keys) -> objec
         yield connection, keys
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=100) | st.integers(0, 3).map(lambda n: b"\x9a" + b"\xc0" * (10 - n)))
 def test_hostile_requests_and_replies_raise_one_error(data: bytes) -> None:
     for decode in (decode_request, decode_reply):

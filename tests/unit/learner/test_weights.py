@@ -27,7 +27,7 @@ def test_the_version_can_be_read_alone() -> None:
     assert int.from_bytes(BLOB[:8], "big") == 1500
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(at=st.integers(0, len(BLOB) - 1), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_refused(at: int, bit: int) -> None:
     altered = bytearray(BLOB)

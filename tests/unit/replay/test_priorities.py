@@ -71,7 +71,7 @@ def test_importance_weights_by_hand() -> None:
     assert weights.tolist() == [[1.0, pytest.approx(0.5)], [1.0, 1.0]]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     capacity=st.integers(1, 40),
     steps=st.lists(st.tuples(st.integers(1, 25), st.integers(0, 30)), max_size=20),

@@ -32,7 +32,7 @@ def test_a_state_comes_back_with_its_generator(n_values: int) -> None:
     assert ours.random() == theirs.random()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_damaged_state_is_refused(data: st.DataObject) -> None:
     blob = bytearray(encode_state(make_state()))

@@ -61,7 +61,7 @@ class AgainstBruteForce(RuleBasedStateMachine):
 
 
 TestAgainstBruteForce = AgainstBruteForce.TestCase
-TestAgainstBruteForce.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestAgainstBruteForce.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 @pytest.mark.parametrize("compiled", BACKENDS)
