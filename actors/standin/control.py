@@ -110,8 +110,8 @@ class StandInControl:
         """Notes the port; every request connects anew, since the game may have been restarted."""
         self.port = port
 
-    def fault(self, name: str, seconds: float | None = None) -> None:
-        """Lets a fault happen.
+    def fault(self, name: str, seconds: float | None = None) -> bool:
+        """Lets a fault happen; returns whether a client of the telemetry is there to notice.
 
         Args:
             name: of ``actors.standin.faults.FAULTS``.
@@ -121,7 +121,8 @@ class StandInControl:
             ConfigError: there is no such fault.
             UnreachableError: no stand-in answers.
         """
-        self._ask(command="fault", name=check_fault(name), seconds=seconds)
+        said = self._ask(command="fault", name=check_fault(name), seconds=seconds)
+        return bool(said.get("clients"))
 
     def heal(self) -> None:
         """Ends all faults.

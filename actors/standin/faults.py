@@ -128,8 +128,9 @@ class Faults:
             self._ends[name] = None if span_s is None else now_s + span_s
 
     def heal(self) -> None:
-        """Ends all faults that hold, and calls off those that were planned."""
+        """Ends all faults that hold, and calls off those that were planned or are just to happen."""
         self._ends.clear()
+        self._struck.clear()
         self._planned.clear()
 
     def advance(self, now_s: float) -> list[str]:

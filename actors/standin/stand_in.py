@@ -115,6 +115,7 @@ class StandIn:
             self._race.restarts,
             self._race.track.name,
             self._faults.active,
+            self._cut_next,
             self._server.clients,
         )
 
@@ -159,6 +160,7 @@ class StandIn:
             "restarts": self._race.restarts,
             "autopilot": self._race.autopilot,
             "faults": list(self._faults.active),
+            "pending": ["misframe"] if self._cut_next else [],
             "clients": self._server.clients,
             "messages": self._server.messages,
             "pad_datagrams": self._pad.datagrams,
@@ -185,8 +187,10 @@ class StandIn:
         if command == "fault":
             name, span_s = check_fault(str(request.get("name"))), _span(request.get("seconds"))
             self._faults.strike(name, now_s=self._now_s, span_s=span_s)
-        elif command == "heal":
+            return {"clients": self._server.clients}
+        if command == "heal":
             self._faults.heal()
+            self._cut_next = False
         elif command == "restart_race":
             self._race.press(B_BUTTON)
         elif command != "status":

@@ -110,9 +110,18 @@ def fault(
         link.heal()
         print("healed: no fault holds any more")
         return
-    link.fault(name, seconds)
-    span = f"for {seconds:g} s" if seconds is not None else "until: apexmania game fault heal"
-    print(f"{name}: {FAULTS[name]}" + ("" if name in MOMENTARY else f"; {span}"))
+    noticed = link.fault(name, seconds)
+    if name not in MOMENTARY:
+        span = f"for {seconds:g} s" if seconds is not None else "until: apexmania game fault heal"
+        print(f"{name}: {FAULTS[name]}; {span}")
+    elif name == "drop" and not noticed:
+        print("drop: no client is connected")
+    elif name == "misframe" and not noticed:
+        print(
+            "misframe: no client is connected; the next one gets it, or: apexmania game fault heal"
+        )
+    else:
+        print(f"{name}: {FAULTS[name]}")
 
 
 @contextmanager
@@ -156,6 +165,8 @@ def _say_change(status: dict[str, Any], elapsed_s: float) -> None:
     ]
     if status["faults"]:
         parts.append(f"faults: {', '.join(status['faults'])}")
+    if status["pending"]:
+        parts.append(f"{', '.join(status['pending'])} waits for a client")
     if lap is not None:
         parts.append(f"lap {lap / 1000:.3f} s")
     print(" | ".join(parts), flush=True)

@@ -12,6 +12,7 @@ from actors.standin.window import NATIVE_SIZE
 from actors.trackmania.telemetry import MESSAGE_BYTES, implausible, unpack
 from actors.trackmania.window_watch import WindowWatch
 from common.errors import ConfigError, UnreachableError
+from deploy import cli
 from tests.support.telemetry_client import TelemetryClient
 from tests.support.waiting import wait_until
 
@@ -101,6 +102,22 @@ def test_misframe_shifts_the_stream_for_ever(rig: StandInRig, client: TelemetryC
 
     assert all(verdicts(0))
     assert not any(verdicts(MESSAGE_BYTES - 1))
+
+
+def test_a_misframe_without_a_client_waits_until_it_is_healed(
+    rig: StandInRig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    control = f"--control={rig.control.port}"
+    assert cli.main(["game", "fault", "drop", control]) == 0
+    assert cli.main(["game", "fault", "misframe", control]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "drop: no client is connected"
+    assert said[1].startswith("misframe: no client is connected; the next one gets it")
+    wait_until(lambda: rig.control.status()["pending"] == ["misframe"])
+    rig.control.heal()
+    assert rig.control.status()["pending"] == []
+    with TelemetryClient(rig.telemetry_port) as client:
+        assert [implausible(client.message()) for _ in range(30)] == [None] * 30
 
 
 def test_close_exits_and_the_game_starts_anew_at_the_same_place(rig: StandInRig) -> None:
