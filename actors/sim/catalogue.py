@@ -131,7 +131,7 @@ def load_track(name: str) -> Track:
 
 def _track_fix(name: str) -> str:
     """Returns what to type instead, for the commands that name a track."""
-    return f"train: --set game.track={name}; evaluate and record: --track {name}"
+    return f"--track {name}; with train and doctor: --set game.track={name}"
 
 
 def _generated(name: str) -> Track:

@@ -11,6 +11,39 @@ DEFAULT_CONTROL_PORT = 9011
 """TCP port of faults and status."""
 
 
+def check_free(telemetry: int, pad: int, control: int) -> None:
+    """Refuses the ports of a stand-in before anything is started, all that are taken at once.
+
+    Args:
+        telemetry: TCP port, 0 for a free one.
+        pad: UDP port, likewise.
+        control: TCP port, likewise.
+
+    Raises:
+        MachineError: other programs have some of them.
+    """
+    wanted = (
+        (telemetry, socket.SOCK_STREAM, "--port"),
+        (pad, socket.SOCK_DGRAM, "--pad-port"),
+        (control, socket.SOCK_STREAM, "--control-port"),
+    )
+    refused: list[tuple[str, MachineError]] = []
+    for port, kind, option in wanted:
+        try:
+            bound_socket(port, kind=kind, option=option).close()
+        except MachineError as error:
+            refused.append((option, error))
+    if len(refused) == 1:
+        raise refused[0][1]
+    if refused:
+        raise MachineError(
+            " ".join(error.what for _, error in refused),
+            "; ".join(error.why for _, error in refused),
+            "end those programs, or take free ports: "
+            + " ".join(f"{option} 0" for option, _ in refused),
+        )
+
+
 def bound_socket(port: int, *, kind: socket.SocketKind, option: str) -> socket.socket:
     """Returns a non-blocking socket on a port of this machine.
 

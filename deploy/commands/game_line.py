@@ -5,12 +5,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
+from actors.trackmania.telemetry import DEFAULT_PORT
 from common.errors import ConfigError
 from deploy.options import Json
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from actors.trackmania.reward_line import RewardLine
 
 _PLAIN_EVERY_S = 5.0
+_LONGEST_NAME = 100
+_TRACK = "first-lap"
 _STATES = {
     "refused": "the plugin does not listen yet",
     "silent": "connected; no car yet - load the map and start it",
@@ -43,14 +46,18 @@ def record_line(
         Literal["tm20", "standin"],
         Parameter(help="tm20: you drive; standin: it drives itself on --track."),
     ] = "tm20",
-    track: Annotated[str, Parameter(help="Track of the stand-in.")] = "first-lap",
+    track: Annotated[
+        str | None,
+        Parameter(help=f"Track of the stand-in, {_TRACK} unless set.", show_default=False),
+    ] = None,
     port: Annotated[
-        int,
+        int | None,
         Parameter(
-            help="Port of the game's plugin on this machine.",
+            help=f"Port of tm20's plugin on this machine, {DEFAULT_PORT} unless set.",
             validator=validators.Number(gte=1, lte=65535),
+            show_default=False,
         ),
-    ] = 9000,
+    ] = None,
     laps: Annotated[
         int,
         Parameter(help="Laps to take; the fastest is kept.", validator=validators.Number(gte=1)),
@@ -68,14 +75,25 @@ def record_line(
     file = _free_file(name, out, force=force)
     watcher = _Terminal()
     if game == "tm20":
+        if track is not None:
+            watcher.say("ignored: --track, since TrackMania drives the map that you load.")
         watcher.say(
             "Load the map in TrackMania. Restart the race (Delete, or B on the gamepad), "
             "then drive to the finish without respawning."
         )
+    elif port is not None:
+        watcher.say("ignored: --port, since the stand-in is started for this on a free one.")
     recorder = LineRecorder(name, laps=laps, patience=Patience(laps_s=timeout), watcher=watcher)
-    with log_to_stderr(), _game_port(game, track=track, port=port) as telemetry_port:
+    source = _game_port(track or _TRACK) if game == "standin" else nullcontext(port or DEFAULT_PORT)
+    with log_to_stderr(), source as telemetry_port:
         lap = recorder.run(telemetry_port)
-    facts = {"seconds": lap.seconds, "messages": lap.messages, "fastest_mps": lap.fastest_mps}
+    facts: dict[str, Any] = {}
+    if game == "standin":
+        facts["track"] = track or _TRACK
+        if not json_output:
+            note = "" if track else " (unless --track names another)"
+            print(f"track     {facts['track']}{note}")
+    facts |= {"seconds": lap.seconds, "messages": lap.messages, "fastest_mps": lap.fastest_mps}
     _write(lap.line, file, facts, json_output=json_output)
 
 
@@ -102,6 +120,7 @@ def _free_file(name: str, out: Path | None, *, force: bool) -> Path:
     """Returns where the line goes, checked before anybody drives for it."""
     from actors.trackmania.reward_line import check_line_file  # noqa: PLC0415 - numpy only when it runs
 
+    _check_name(name)
     file = out or Path("lines") / f"{name}.npz"
     check_line_file(file)
     if file.exists() and not force:
@@ -113,14 +132,36 @@ def _free_file(name: str, out: Path | None, *, force: bool) -> Path:
     return file
 
 
-@contextmanager
-def _game_port(game: str, *, track: str, port: int) -> Iterator[int]:
-    """Gives the port of the telemetry; the stand-in is started for it, and drives itself."""
-    if game == "tm20":
-        yield port
-        return
-    from actors.standin.rig import StandInRig  # noqa: PLC0415 - numba and X only when it is asked
+def _check_name(name: str) -> None:
+    """Refuses a name that is no plain file name: by default the file is called after it.
 
+    Raises:
+        ConfigError: it is none.
+    """
+    if not name.strip():
+        why = "it is empty"
+    elif len(name.encode()) > _LONGEST_NAME:
+        why = f"it is longer than {_LONGEST_NAME} bytes"
+    elif "/" in name or "\\" in name or not name.isprintable():
+        why = "it holds a slash, or a character that cannot be seen"
+    elif not name.strip(". "):
+        why = "it is nothing but dots"
+    else:
+        return
+    raise ConfigError(
+        f"{name[:_LONGEST_NAME]!r} cannot be the name of a map.",
+        f"{why}, and the line is saved under this name",
+        "--name my-map; to save it elsewhere: --out FOLDER/FILE.npz",
+    )
+
+
+@contextmanager
+def _game_port(track: str) -> Iterator[int]:
+    """Gives the port of the telemetry of a stand-in that is started for it, and drives itself."""
+    from actors.sim.catalogue import load_track  # noqa: PLC0415 - numba and X only when it is asked
+    from actors.standin.rig import StandInRig  # noqa: PLC0415 - same
+
+    load_track(track)
     with (
         tempfile.TemporaryDirectory(prefix="apexmania-line-") as folder,
         StandInRig(track, folder=Path(folder), autopilot=True) as rig,
@@ -128,7 +169,7 @@ def _game_port(game: str, *, track: str, port: int) -> Iterator[int]:
         yield rig.telemetry_port
 
 
-def _write(line: "RewardLine", file: Path, facts: dict[str, float], *, json_output: bool) -> None:
+def _write(line: "RewardLine", file: Path, facts: dict[str, Any], *, json_output: bool) -> None:
     """Writes line and picture, and prints what was found."""
     from actors.trackmania.reward_line import save_line  # noqa: PLC0415 - numpy only when it runs
     from deploy.line_plot import draw_line  # noqa: PLC0415 - matplotlib only when it draws

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from actors.standin.ports import DEFAULT_CONTROL_PORT, DEFAULT_PAD_PORT
+from actors.standin.ports import DEFAULT_CONTROL_PORT, DEFAULT_PAD_PORT, check_free
 from actors.trackmania.telemetry import DEFAULT_PORT
 from common.errors import MachineError
 
@@ -51,7 +51,8 @@ def standin(
             "it draws into an X11 window, which Windows does not have",
             "run it on Linux or in WSL 2; on Windows there is the real TrackMania",
         )
-    from actors.standin.faults import parse_fault  # noqa: PLC0415 - numba and X only when it runs
+    from actors.sim.catalogue import load_track  # noqa: PLC0415 - numba and X only when it runs
+    from actors.standin.faults import parse_fault  # noqa: PLC0415 - same
     from actors.standin.program import run_stand_in  # noqa: PLC0415 - same
     from actors.standin.stand_in import StandInOptions  # noqa: PLC0415 - same
     from deploy.interrupts import Interrupts  # noqa: PLC0415 - same
@@ -65,6 +66,8 @@ def standin(
         autopilot=autopilot,
         fps=fps,
     )
+    load_track(track)
+    check_free(port, pad_port, control_port)
     began_s = time.monotonic()
     with _display() as display, Interrupts() as interrupts:
         why = run_stand_in(

@@ -121,6 +121,32 @@ def test_a_lap_that_never_ends_is_given_up() -> None:
         record(game.port, laps_s=1.0)
 
 
+@pytest.mark.parametrize("name", ["../../evil", "a\\b", "..", "", " ", "x" * 101, "two\nlines"])
+def test_a_name_that_is_no_file_name_is_refused(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["game", "record-line", f"--name={name}"]) == 2
+    assert "cannot be the name of a map" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [["standin"], ["record-line", "--name=m", "--game=standin"]])
+def test_a_track_that_is_none_is_refused_before_a_display_is_started(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(["game", *command, "--track", "first-lapp"]) == 2
+    assert "fix: --track first-lap;" in capsys.readouterr().err
+
+
 def test_the_command_writes_line_and_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

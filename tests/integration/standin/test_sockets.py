@@ -6,6 +6,7 @@ import pytest
 
 from actors.standin.gamepad import GamepadReceiver
 from actors.standin.pad import A_BUTTON, B_BUTTON, Pad
+from actors.standin.ports import check_free
 from actors.standin.telemetry_server import TelemetryServer
 from actors.standin.virtual_gamepad import VX360Gamepad
 from common.errors import MachineError
@@ -68,6 +69,19 @@ def test_two_servers_cannot_share_a_port(server: TelemetryServer) -> None:
         TelemetryServer(server.port)
     with pytest.raises(MachineError, match="cannot have port 70000"):
         GamepadReceiver(70_000)
+
+
+def test_all_ports_that_are_taken_are_named_at_once(
+    server: TelemetryServer, receiver: GamepadReceiver
+) -> None:
+    check_free(0, 0, 0)
+    with pytest.raises(
+        MachineError, match=rf"port {server.port}\. The .* port {receiver.port}\."
+    ) as got:
+        check_free(server.port, receiver.port, 0)
+    assert got.value.fix.endswith("--port 0 --pad-port 0")
+    with pytest.raises(MachineError, match=rf"port {server.port}\.\n"):
+        check_free(server.port, 0, 0)
 
 
 def test_a_press_counts_even_if_it_is_over(

@@ -106,7 +106,7 @@ def test_an_unknown_track_is_refused_with_a_hint(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match="there is no track") as caught:
         load_track(name)
     assert hint in caught.value.why
-    assert "evaluate and record: --track " in caught.value.fix
+    assert caught.value.fix.startswith("--track ")
 
 
 def test_every_track_has_its_own_content_hash() -> None:
