@@ -9,12 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from deploy.actor_text import DRIVING, actor_state, game_counts
 from deploy.run_progress import RunProgress
 
 _PLAIN_EVERY_S = 60.0
 _PLAIN_FIRST_AFTER_S = 10.0
 _MISSING = "-"
-DRIVING, WAITING = "drives", "waiting for the learner"
 
 
 class RunConsole(Protocol):
@@ -182,7 +182,7 @@ def _actors(progress: RunProgress) -> Table:
             number(heart.get("last_return"), 1),
             number(heart.get("param_version"), 0),
             number(heart.get("spooled_segments"), 0),
-            actor_state(heart),
+            ", ".join(filter(None, (actor_state(heart), game_counts(heart)))),
         )
     return table
 
@@ -192,20 +192,11 @@ def actor_hearts(progress: RunProgress) -> dict[str, dict[str, Any]]:
     return {name: heart for name, heart in progress.hearts.items() if "fps" in heart}
 
 
-def actor_state(heart: dict[str, Any]) -> str:
-    """Returns what an actor does, in a few words.
-
-    A simulated game waits a moment between most steps, since the learner sets its pace; only one that
-    made no step at all since the last heartbeat is called waiting.
-    """
-    return WAITING if heart.get("waiting") and not heart.get("fps") else DRIVING
-
-
 def _env_pace(progress: RunProgress) -> str:
     hearts = actor_hearts(progress).values()
     pace = f"{number(_env_rate(progress), 0)}/s"
-    waiting = bool(hearts) and all(actor_state(heart) == WAITING for heart in hearts)
-    return f"{pace}, {WAITING}" if waiting else pace
+    states = {actor_state(heart) for heart in hearts}
+    return pace if DRIVING in states else ", ".join([pace, *sorted(states)])
 
 
 def _env_rate(progress: RunProgress) -> float | None:

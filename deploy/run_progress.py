@@ -1,6 +1,6 @@
 """What is known about a run: the newest rows and the running totals, for console, summary and status."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,8 @@ from common.evaluation_score import Score, evaluation_score
 
 Row = dict[str, Any]
 _RECENT = 100
+_FAULT = "fault"
+"""An actor's word, with the cause behind a colon, for an end that no game ever chose."""
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class RunProgress:
         finishes: episodes that reached the finish line.
         best_lap_ms: shortest lap while training, or None.
         best_lap_episode: number of the episode that drove it.
+        faults: episodes that a fault of the game ended, by its cause.
         returns: returns of the newest episodes.
         staleness_sum: sum of the metric rows' mean staleness (learner steps).
         staleness_max: largest staleness seen (learner steps).
@@ -41,6 +44,7 @@ class RunProgress:
     finishes: int = 0
     best_lap_ms: float | None = None
     best_lap_episode: int | None = None
+    faults: Counter[str] = field(default_factory=Counter)
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     staleness_sum: float = 0.0
     staleness_max: float = 0.0
@@ -74,6 +78,9 @@ class RunProgress:
         self.episodes += 1
         self.returns.append(float(row["return"]))
         self.env_steps = max(self.env_steps, int(row["env_steps"]))
+        ending, _, cause = str(row.get("reason")).partition(":")
+        if ending == _FAULT:
+            self.faults[cause] += 1
         lap_ms = row.get("finish_ms")
         if lap_ms is not None:
             self.finishes += 1

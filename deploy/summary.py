@@ -41,6 +41,7 @@ def summarise(
         "learner_steps": learner_steps,
         "episodes": progress.episodes,
         "finishes": progress.finishes,
+        "faults": dict(sorted(progress.faults.items())),
         "best_lap_s": in_seconds(progress.best_lap_ms),
         "best_lap_episode": progress.best_lap_episode,
         "greedy_evaluation": greedy_figures(progress.best_evaluation),

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from deploy.console import actor_hearts, actor_state, evaluation_text, lap, number
+from deploy.actor_text import actor_state, game_counts, game_lines
+from deploy.console import actor_hearts, evaluation_text, lap, number
 from deploy.options import Json
 from deploy.run_files import read_progress, read_values
 from deploy.run_folder import open_run
@@ -62,6 +63,9 @@ def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> N
         print(f"{name:<14} {text}")
     for name, heart in sorted(actor_hearts(progress).items()):
         print(f"{name:<14} {number(heart.get('fps'), 0)} env steps/s, {actor_state(heart)}")
+        if folder.read_config().game.real_time or game_counts(heart):
+            for line in game_lines(heart):
+                print(f"{'':<14} {line}")
 
 
 def _ending(record: RunRecord) -> str:

@@ -93,6 +93,33 @@ def test_the_summary_has_every_figure_that_the_specification_names(tmp_path: Pat
         assert key in summary
 
 
+def test_faults_are_counted_by_cause(tmp_path: Path) -> None:
+    progress = _progress()
+    for cause in ("telemetry_closed", "child_died", "telemetry_closed"):
+        progress.add_episode(_episode(9) | {"reason": f"fault:{cause}"})
+    progress.add_episode(_episode(10) | {"reason": "stuck"})
+    summary = summarise(
+        RunFolder(tmp_path), config=Config(), progress=progress, end_reason="why", wall_s=1.0,
+        replay={}, learner_steps=1,
+    )  # fmt: skip
+    assert summary["faults"] == {"child_died": 1, "telemetry_closed": 2}
+
+
+def test_the_live_table_names_what_keeps_a_game_from_driving_and_counts_its_faults() -> None:
+    progress = _progress()
+    progress.hearts["actor-0"] |= {
+        "fps": 0.0, "game_state": "window_missing", "faults": 2, "env_restarts": 1, "late_steps": 0,
+    }  # fmt: skip
+    console = Console(force_terminal=True, width=160, record=True)
+    with LiveConsole(console, title="a-run") as live:
+        live.show(progress, elapsed_s=0.0, left="all")
+    assert "window_missing, 2 faults, 1 env restart" in console.export_text()
+    line = plain_line(progress, elapsed_s=0.0, left="")
+    assert "(0/s, window_missing)" in line
+    progress.hearts["actor-1"] = {"fps": 20.0, "game_state": "driving"}
+    assert "(20/s)" in plain_line(progress, elapsed_s=0.0, left="")
+
+
 def test_the_pace_leaves_pauses_between_starts_out() -> None:
     rows = [_metrics(100, 1, 10.0), _metrics(300, 1, 14.0), _metrics(300, 2, 900.0),
             _metrics(400, 2, 901.0)]  # fmt: skip
