@@ -1,5 +1,6 @@
 """The games by name: sim, standin, tm20, and ``module:factory`` for anything that keeps the contract."""
 
+import difflib
 import importlib
 import inspect
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from common.errors import ConfigError
 from common.game_config import GameConfig
 from common.game_spec import GameSpec, action_history_features
 
+OWN_GAMES = ("sim", "standin", "tm20")
 SIM_OPTIONS: dict[str, type[int | float]] = {
     "off_track_m": float,
     "stuck_steps": int,
@@ -28,6 +30,7 @@ SIM_OPTIONS: dict[str, type[int | float]] = {
     "delay_ticks": int,
 }
 """What ``game.options`` may change of the simulated game; its docstring says what each means."""
+_MAY_BE_ZERO = frozenset({"delay_ticks"})
 
 
 def make_game(
@@ -144,7 +147,7 @@ def _sim_options(config: GameConfig) -> dict[str, Any]:
     """Returns ``game.options`` as keyword arguments of the simulated game.
 
     Raises:
-        ConfigError: an option does not exist, or is not a positive number of the right kind.
+        ConfigError: an option does not exist, or is not a number of the right kind and size.
     """
     for name, value in config.options.items():
         kind = SIM_OPTIONS.get(name)
@@ -154,12 +157,15 @@ def _sim_options(config: GameConfig) -> dict[str, Any]:
                 f"game.options may hold {', '.join(sorted(SIM_OPTIONS))}.",
                 f"apexmania train --set game.options.{next(iter(SIM_OPTIONS))}=9.0",
             )
-        good = isinstance(value, int | kind) and not isinstance(value, bool) and value > 0
-        if not good:
+        number = isinstance(value, int | kind) and not isinstance(value, bool)
+        if not number or value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+            wanted, example = f"a positive {kind.__name__}", kind(20)
+            if name in _MAY_BE_ZERO:
+                wanted, example = f"an {kind.__name__} from 0 up", kind(2)
             raise ConfigError(
                 f"game.options.{name} is {value!r}.",
-                f"It has to be a positive {kind.__name__}.",
-                f"apexmania train --set game.options.{name}={kind(20)}",
+                f"It has to be {wanted}.",
+                f"apexmania train --set game.options.{name}={example}",
             )
     return dict(config.options)
 
@@ -194,10 +200,14 @@ def _load_factory(name: str) -> Callable[..., Game]:
     """Returns the callable behind ``module:factory``."""
     module_name, colon, factory_name = name.partition(":")
     if not (colon and module_name and factory_name):
+        close = difflib.get_close_matches(name, OWN_GAMES, n=1)
+        meant = f"did you mean {close[0]}? " if close else ""
         raise ConfigError(
             f"There is no game {name!r}.",
-            "A game is sim, standin, tm20, or module:factory for a Gymnasium environment of yours.",
-            "--game sim, or for instance --game actors.minatar_game:breakout",
+            f"{meant}a game is {', '.join(OWN_GAMES)}, or module:factory for a Gymnasium environment "
+            "of yours",
+            f"--game {close[0] if close else 'sim'}, or for instance "
+            "--game actors.minatar_game:breakout",
         )
     try:
         module = importlib.import_module(module_name)

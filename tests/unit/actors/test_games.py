@@ -56,11 +56,18 @@ def test_sim_takes_its_options() -> None:
         ({"off_track_m": -1.0}, "positive float"),
         ({"stuck_steps": 2.5}, "positive int"),
         ({"grace_steps": True}, "positive int"),
+        ({"stuck_steps": 0}, "positive int"),
+        ({"delay_ticks": -1}, "int from 0 up"),
+        ({"delay_ticks": False}, "int from 0 up"),
     ],
 )
 def test_sim_refuses_options_that_mean_nothing(options: dict[str, float], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make_game(GameConfig(options=options), training=True, seed=0)
+
+
+def test_sim_takes_no_delay_as_the_default_says_it() -> None:
+    make_game(GameConfig(options={"delay_ticks": 0}), training=True, seed=0).close()
 
 
 def test_a_plugin_is_built_with_its_options() -> None:
@@ -137,6 +144,7 @@ def test_games_behind_tmrl_take_no_options(name: str) -> None:
     [
         ("mario", "There is no game 'mario'"),
         ("module:", "There is no game"),
+        ("standing", r"did you mean standin\?(.|\n)*--game standin"),
         (
             "no_such_module:make",
             r"no_such_module of the game .* does not import(.|\n)*PYTHONPATH=\. apexmania",
