@@ -19,10 +19,9 @@ from actors.game_contract import CheckedGame, Game, check_spaces
 from actors.reward_clip import RewardClip
 from actors.reward_scale import RewardScale
 from common.errors import ConfigError
-from common.game_config import GameConfig
+from common.game_config import CAR_GAMES, GameConfig
 from common.game_spec import GameSpec, action_history_features
 
-OWN_GAMES = ("sim", "standin", "tm20")
 SIM_OPTIONS: dict[str, type[int | float]] = {
     "off_track_m": float,
     "stuck_steps": int,
@@ -157,15 +156,14 @@ def _sim_options(config: GameConfig) -> dict[str, Any]:
                 f"game.options may hold {', '.join(sorted(SIM_OPTIONS))}.",
                 f"apexmania train --set game.options.{next(iter(SIM_OPTIONS))}=9.0",
             )
+        zero = name in _MAY_BE_ZERO
         number = isinstance(value, int | kind) and not isinstance(value, bool)
-        if not number or value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
-            wanted, example = f"a positive {kind.__name__}", kind(20)
-            if name in _MAY_BE_ZERO:
-                wanted, example = f"an {kind.__name__} from 0 up", kind(2)
+        if not (number and (float(value) > 0.0 or (zero and value == 0))):
+            wanted = f"an {kind.__name__} from 0 up" if zero else f"a positive {kind.__name__}"
             raise ConfigError(
                 f"game.options.{name} is {value!r}.",
                 f"It has to be {wanted}.",
-                f"apexmania train --set game.options.{name}={example}",
+                f"apexmania train --set game.options.{name}={kind(2 if zero else 20)}",
             )
     return dict(config.options)
 
@@ -200,11 +198,11 @@ def _load_factory(name: str) -> Callable[..., Game]:
     """Returns the callable behind ``module:factory``."""
     module_name, colon, factory_name = name.partition(":")
     if not (colon and module_name and factory_name):
-        close = difflib.get_close_matches(name, OWN_GAMES, n=1)
+        close = difflib.get_close_matches(name, CAR_GAMES, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
         raise ConfigError(
             f"There is no game {name!r}.",
-            f"{meant}a game is {', '.join(OWN_GAMES)}, or module:factory for a Gymnasium environment "
+            f"{meant}a game is {', '.join(CAR_GAMES)}, or module:factory for a Gymnasium environment "
             "of yours",
             f"--game {close[0] if close else 'sim'}, or for instance "
             "--game actors.minatar_game:breakout",
