@@ -1,5 +1,6 @@
 """Opens a checkpoint, drives greedily with it, and films the best lap."""
 
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from common.game_config import GameConfig
 from common.game_spec import GameSpec
 from common.policy_file import STATE, StoredPolicy, load_policy
 from deploy.config_file import changed_config
+from deploy.ignored_settings import ignored_settings
 
 _PATIENCE_S = 120.0
 _PREFERRED = ("checkpoints/best", "checkpoints/latest", "best", "latest")
@@ -144,7 +146,7 @@ def open_driver(
     track: str | None = None,
     settings: Sequence[str] = (),
 ) -> Driver:
-    """Returns the driver in a checkpoint, a folder of checkpoints, or a run.
+    """Returns the driver in a checkpoint, a folder of checkpoints, or a run; says what it ignores.
 
     Args:
         path: in a run the best checkpoint is taken, else the latest.
@@ -164,7 +166,10 @@ def open_driver(
         tree["game"] |= {"name": game, "options": {}}
     if track is not None:
         tree["game"]["track"] = track
-    return Driver(folder, stored, changed_config(tree, settings).game)
+    chosen = changed_config(tree, settings).game
+    for ignored in ignored_settings(chosen, track=track, settings=settings):
+        sys.stderr.write(f"ignored: {ignored}\n")
+    return Driver(folder, stored, chosen)
 
 
 def all_checkpoints(path: Path) -> list[Path]:

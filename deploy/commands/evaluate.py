@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Checkpoint = Annotated[Path, Parameter(help="Checkpoint, or a run whose best one is taken.")]
 OtherGame = Annotated[
-    str | None, Parameter(help="Another game to drive, for instance standin.", show_default=False)
+    str | None, Parameter(help="Another game to drive: sim, standin or tm20.", show_default=False)
 ]
 OtherTrack = Annotated[str | None, Parameter(help="Another track to drive.", show_default=False)]
 _HEADS = ("finished", "best", "median", "mean", "worst", "std", "reward", "faults")

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -88,6 +88,8 @@ def examine(request: ExaminationRequest, *, announce: Announce) -> Examination:
     game = request.game or ("tm20" if request.role == "actor" else "sim")
     config = _config(request, game)
     lines = load_lines(Path(_reward_line(config))) if _reward_line(config) else ()
+    for words in _ignored(request, game):
+        announce(f"ignored: {words}")
     announce(f"Running up to {len(CHECKS)} checks; the slow ones take some seconds.")
     findings = examine_machine(request.role)  # type: ignore[arg-type] # it names the roles itself
     if game == "tm20":
@@ -117,6 +119,16 @@ def examine_stand_in(config: Config, *, lines: tuple[RewardLine, ...] = ()) -> l
             return examine_game(subject)
     except MachineError as error:
         return [Finding("stand-in", "fail", f"{error.what} {error.why}", error.fix)]
+
+
+def _ignored(request: ExaminationRequest, game: str) -> Iterator[str]:
+    """Yields what was typed that this game does not use."""
+    if request.port is not None and game == "standin":
+        yield "--port, since a stand-in is started for this on a free one"
+    if game == "sim":
+        for option, value in (("--port", request.port), ("--reward-line", request.reward_line)):
+            if value is not None:
+                yield f"{option}, since no game is examined; add --game tm20"
 
 
 def _config(request: ExaminationRequest, game: str) -> Config:
