@@ -1,7 +1,7 @@
 """Whatever breaks between the actor and the game: noticed, told, mended, and nothing left behind.
 
-The deadline is that of the contract, two seconds to notice, with slack for machines that do other things
-besides; ``tests.benchmarks.bench_game_faults`` prints the table of a quiet one.
+The deadline is that of the contract, two seconds to notice, and what this process was kept waiting by a
+machine that does other things besides; ``tests.benchmarks.bench_game_faults`` prints the table of a quiet one.
 """
 
 import os
@@ -15,6 +15,7 @@ import psutil
 import pytest
 import redis
 
+from actors.game_contract import GameFaultError
 from common.config import Config
 from common.contract import Contract
 from common.game_config import GameConfig
@@ -26,7 +27,6 @@ from tests.support.fault_trials import BREAKS, Trials
 pytestmark = [pytest.mark.display, pytest.mark.chaos, pytest.mark.slow]
 
 NOTICED_S = 2.0
-SLACK = 3.0
 DRIVING_S = 120.0
 """Eight seconds on a quiet machine, most of it tmrl's import; a busy one only has to get there."""
 CAUSES = {
@@ -42,6 +42,7 @@ CAUSES = {
     "another map loaded": {"car_jumped"},
     "gamepad not heard": {"inputs_dead"},
     "display killed": {"display_lost", "window_missing", "telemetry_closed"},
+    "display stopped": {"telemetry_stalled", "display_lost"},
     "env child killed": {"child_died"},
     "env child stopped": {"child_hung"},
 }
@@ -77,9 +78,48 @@ def trials() -> Iterator[Trials]:
 def test_a_fault_is_noticed_and_mended(trials: Trials, name: str) -> None:
     outcome = trials.run(name)
     assert outcome.cause in CAUSES[name]
-    assert outcome.noticed_s < NOTICED_S * SLACK
+    assert outcome.noticed_s < NOTICED_S + outcome.unserved_s
     assert outcome.driving_s < DRIVING_S
     assert outcome.left == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("display killed", "display_lost"),
+        ("display stopped", "display_lost"),
+        ("game killed", "telemetry_closed"),
+        ("window gone", "window_missing"),
+        ("env child killed", "child_died"),
+        ("env child stopped", "child_hung"),
+    ],
+)
+def test_a_fault_between_two_attempts_is_named_and_mended(
+    trials: Trials, name: str, cause: str
+) -> None:
+    causes, driving_s = trials.run_between(name)
+    assert cause in causes
+    assert driving_s < DRIVING_S
+
+
+def test_a_stand_in_that_does_not_come_back_is_tried_again(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trials.link.reset() is not None
+    before = trials.rig.telemetry_port
+    with monkeypatch.context() as broken:
+        broken.setenv("PATH", "")  # neither Xvfb nor xdotool is found
+        os.kill(trials.rig.pids[0], signal.SIGKILL)
+        assert trials.drive(20) != ""
+        causes = set()
+        for _ in range(4):
+            with pytest.raises(GameFaultError) as caught:
+                trials.env.reset()
+            causes.add(caught.value.cause)
+    assert "standin_failed" in causes
+    assert trials.link.reset() is not None
+    assert trials.rig.telemetry_port != before
+    assert trials.drive(20) == ""
 
 
 def test_a_window_that_refuses_its_size_is_started_again(trials: Trials) -> None:
@@ -89,7 +129,7 @@ def test_a_window_that_refuses_its_size_is_started_again(trials: Trials) -> None
     faults = trials.link.fault_causes["window_size"]
     assert trials.drive(20) == "child_died"
     assert trials.link.reset() is not None
-    assert trials.link.fault_causes["window_size"] >= faults
+    assert trials.link.fault_causes["window_size"] == faults + 1
     assert trials.drive(20) == ""
 
 
@@ -153,8 +193,7 @@ def test_nothing_outlives_an_actor_that_is_killed(stopped_first: bool) -> None: 
     assert any("Xvfb" in name for name in names)
     if stopped_first:
         for process in started:
-            if "actors.trackmania.env_child" in process.cmdline():
-                process.suspend()
+            process.suspend()
     actor.kill()
     actor.wait()
     actor.stdout.close()

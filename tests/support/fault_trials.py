@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import psutil
 
@@ -20,6 +21,7 @@ from common.game_config import GameConfig
 GAS = 1
 BEFORE_STEPS, AFTER_STEPS = 30, 20
 GIVE_UP_STEPS = 200
+_NAP_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Outcome:
         noticed_s: from the fault until the step raised.
         driving_s: from the fault until the first env step of the next attempt.
         left: processes of the lost env child that still live.
+        unserved_s: for how much of the time until it was noticed this process was not served.
     """
 
     fault: str
@@ -39,6 +42,30 @@ class Outcome:
     noticed_s: float
     driving_s: float
     left: tuple[str, ...]
+    unserved_s: float = 0.0
+
+
+class Naps:
+    """Sleeps a little again and again, and sums up by how much it overslept."""
+
+    def __init__(self) -> None:
+        self.overslept_s = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sleep, name="naps")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _sleep(self) -> None:
+        while not self._over.is_set():
+            began_s = time.monotonic()
+            self._over.wait(_NAP_S)
+            self.overslept_s += max(0.0, time.monotonic() - began_s - _NAP_S)
 
 
 class Trials:
@@ -63,16 +90,38 @@ class Trials:
         family = [psutil.Process(self.env.child_pid)]
         family += family[0].children(recursive=True)
         began_s = time.monotonic()
-        BREAKS[name](self)
-        cause = self.drive(GIVE_UP_STEPS)
-        noticed_s = time.monotonic() - began_s
+        with Naps() as naps:
+            BREAKS[name](self)
+            cause = self.drive(GIVE_UP_STEPS)
+            noticed_s = time.monotonic() - began_s
         assert self.link.reset() is not None
         self.link.step(GAS)
         driving_s = time.monotonic() - began_s
         assert self.drive(AFTER_STEPS) == "", f"{name}: it broke again"
         left = tuple(str(process) for process in family if process.is_running())
-        self.outcomes.append(Outcome(name, cause, noticed_s, driving_s, left))
-        return self.outcomes[-1]
+        outcome = Outcome(name, cause, noticed_s, driving_s, left, naps.overslept_s)
+        self.outcomes.append(outcome)
+        return outcome
+
+    def run_between(self, name: str) -> tuple[list[str], float]:
+        """Breaks between two attempts; returns the causes told, without repeats, and the time to drive again."""
+        assert self.link.reset() is not None
+        assert self.drive(BEFORE_STEPS) == ""
+        began_s = time.monotonic()
+        BREAKS[name](self)
+        causes: list[str] = []
+        while True:
+            try:
+                self.env.reset()
+            except GameFaultError as fault:
+                causes += [fault.cause] if fault.cause not in causes else []
+                time.sleep(_NAP_S)
+            else:
+                break
+        self.env.step(GAS)
+        driving_s = time.monotonic() - began_s
+        assert self.drive(AFTER_STEPS) == "", f"{name}: it broke again"
+        return causes, driving_s
 
     def drive(self, steps: int) -> str:
         """Drives for so many steps, with the gas down, and returns the cause where it broke."""
@@ -114,6 +163,7 @@ BREAKS: dict[str, Callable[[Trials], None]] = {
     "another map loaded": _standin("map"),
     "gamepad not heard": _standin("deaf"),
     "display killed": _rig(0, signal.SIGKILL),
+    "display stopped": _rig(0, signal.SIGSTOP),
     "env child killed": _child(signal.SIGKILL),
     "env child stopped": _child(signal.SIGSTOP),
 }
