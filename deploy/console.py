@@ -115,7 +115,7 @@ def plain_line(progress: RunProgress, *, elapsed_s: float, left: str) -> str:
         f"loss {number(metrics.get('loss'), 3)}",
         f"Q {number(metrics.get('q_mean'), 2)}",
         f"epsilon {number(metrics.get('epsilon'), 3)}",
-        f"replay {number(metrics.get('replay_size'), 0)}",
+        f"replay {_replay(progress)}",
         f"samples/insert {number(metrics.get('samples_per_insert'), 2)}",
         f"staleness {number(metrics.get('staleness_mean'), 0)}",
         f"evaluation {evaluation_text(progress.evaluation)}",
@@ -134,7 +134,7 @@ def _totals(progress: RunProgress) -> Table:
             ("learner steps", f"{progress.learner_steps:,}"),
             ("env steps", f"{progress.env_steps:,}"),
             ("episodes", f"{progress.episodes:,}"),
-            ("replay", number(metrics.get("replay_size"), 0)),
+            ("replay", _replay(progress)),
         ),
         (
             ("learner steps/s", number(metrics.get("updates_per_s"), 1)),
@@ -190,6 +190,21 @@ def _actors(progress: RunProgress) -> Table:
 def actor_hearts(progress: RunProgress) -> dict[str, dict[str, Any]]:
     """Returns the heartbeats that come from actors."""
     return {name: heart for name, heart in progress.hearts.items() if "fps" in heart}
+
+
+def _replay(progress: RunProgress) -> str:
+    """Returns the size of the replay, or before the first row of metrics how far it has to fill.
+
+    Until then nobody reports a size; the actors' env steps are what it holds, or soon will.
+    """
+    size, needed = progress.metrics.get("replay_size"), progress.first_sample_size
+    if size is not None or not needed:
+        return number(size, 0)
+    hearts = actor_hearts(progress).values()
+    driven = sum(int(heart.get("env_steps", 0)) for heart in hearts)
+    return (
+        "learning starts" if driven >= needed else f"{driven:,} of {needed:,} until learning starts"
+    )
 
 
 def _env_pace(progress: RunProgress) -> str:

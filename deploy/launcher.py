@@ -114,6 +114,7 @@ class Launcher:
         self._resume = resume
         self._keys = Keys(folder.name)
         self.progress = read_progress(folder)
+        self.progress.first_sample_size = self._config.learner.first_sample_size
         self.outcome = Outcome()
 
     def run(self, interrupts: Interrupts) -> None:

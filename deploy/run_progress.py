@@ -32,6 +32,8 @@ class RunProgress:
         staleness_sum: sum of the metric rows' mean staleness (learner steps).
         staleness_max: largest staleness seen (learner steps).
         metric_rows: rows of learner metrics.
+        first_sample_size: transitions that the replay must hold before the first learner step; 0 where
+            nobody follows the run.
     """
 
     metrics: Row = field(default_factory=dict)
@@ -49,6 +51,7 @@ class RunProgress:
     staleness_sum: float = 0.0
     staleness_max: float = 0.0
     metric_rows: int = 0
+    first_sample_size: int = 0
 
     @property
     def learner_steps(self) -> int:

@@ -162,6 +162,24 @@ def test_the_plain_line_says_it_all() -> None:
     assert "best lap -" in plain_line(RunProgress(), elapsed_s=0.0, left="")
 
 
+def test_until_learning_starts_the_replay_says_how_far_it_is() -> None:
+    progress = RunProgress(first_sample_size=3000)
+    progress.hearts = {
+        "actor-0": {"fps": 20.0, "env_steps": 1000},
+        "actor-1": {"fps": 20.0, "env_steps": 834},
+        "learner": {"env_steps": 0},
+    }
+    assert "replay 1,834 of 3,000 until learning starts |" in plain_line(
+        progress, elapsed_s=0.0, left=""
+    )
+    console = Console(force_terminal=True, width=160, record=True)
+    with LiveConsole(console, title="a-run") as live:
+        live.show(progress, elapsed_s=0.0, left="all")
+    assert "1,834 of 3,000 until" in console.export_text()
+    progress.add_metrics(_metrics(100))
+    assert "replay 100 |" in plain_line(progress, elapsed_s=0.0, left="")
+
+
 def test_the_live_table_draws_with_and_without_data() -> None:
     console = Console(force_terminal=True, width=120, record=True)
     with LiveConsole(console, title="a-run") as live:
