@@ -99,19 +99,30 @@ class TmrlGame:
         """Does one env step; where it ends the attempt, tmrl brings the car to rest first."""
         controls = np.array(message["controls"], dtype=np.float32)
         observation, reward, terminated, truncated, _ = self._env.step(controls)
-        finished = float(reward) > FINISH_REWARD / 2.0
-        # The last metres of a lap may also be its first ones off the line: who finished has finished.
-        end = FINISH if finished else self._reward.ended or (TIME_LIMIT if truncated else "")
+        end = end_of(float(reward), self._reward.ended, truncated=bool(truncated))
         return {
             "kind": "step",
             **_seen(observation),
-            "reward": self._reward.paid if finished else float(reward),
+            "reward": self._reward.paid if end == FINISH else float(reward),
             "terminated": bool(terminated),
             "truncated": bool(truncated),
             "end": end,
             "progress_m": self._reward.progress_m,
             "position": self._reward.position,
         }
+
+
+def end_of(reward: float, ended: str, *, truncated: bool) -> str:
+    """Returns why an attempt ended, empty where it goes on; who finished has finished, on the line or not.
+
+    Args:
+        reward: what tmrl paid, with ``FINISH_REWARD`` in it where it saw the finish.
+        ended: why our own reward ended the attempt, empty where it did not.
+        truncated: whether the time is over.
+    """
+    if reward > FINISH_REWARD / 2.0:
+        return FINISH
+    return ended or (TIME_LIMIT if truncated else "")
 
 
 def _seen(observation: tuple[Any, ...]) -> Message:

@@ -1,6 +1,7 @@
 """Laps through the real tmrl against the stand-in, by a pilot that sees only the camera."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -166,6 +167,29 @@ def test_the_picture_is_the_game_s_window(env: TrackmaniaEnv, link: GameLink) ->
     assert picture.std() > 10.0
 
 
+def test_a_tmrl_that_stops_importing_later_is_a_fault_like_any_other(
+    env: TrackmaniaEnv, link: GameLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert link.reset() is not None
+    with monkeypatch.context() as broken:
+        (tmp_path / "tmrl.py").write_text("raise ImportError('a disk that sleeps')\n")
+        broken.setenv("PYTHONPATH", str(tmp_path))
+        os.kill(env.child_pid, signal.SIGKILL)
+        with pytest.raises(GameFaultError, match="child_died"):
+            drive_on(link)
+        until(lambda: cause_of_a_reset(env) == "tmrl_missing")
+    assert link.reset() is not None
+    link.step(GAS)
+
+
+def cause_of_a_reset(env: TrackmaniaEnv) -> str:
+    try:
+        env.reset()
+    except GameFaultError as fault:
+        return fault.cause
+    return ""
+
+
 def test_a_time_limit_truncates() -> None:
     game = make_game(
         GameConfig(name="standin", track=TRACK, max_episode_steps=12), training=True, seed=None
@@ -235,8 +259,12 @@ def test_what_tmrl_raises_is_told_with_its_own_words(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     child = EnvProcess(GameConfig(name="standin"))
 
+    def reports() -> bool:
+        child.check()
+        return False
+
     with pytest.raises(GameFaultError) as caught:
-        until(lambda: child.check() is not None)
+        until(reports)
     child.kill()
     assert (caught.value.cause, caught.value.detail) == (
         "tmrl_raised",
