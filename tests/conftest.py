@@ -15,7 +15,7 @@ from replay_server.connection import connect
 from tests.support.redis_server import RedisServer
 
 _runs = itertools.count()
-hypothesis.settings.register_profile("busy machines")
+hypothesis.settings.register_profile("busy machines", deadline=None)
 hypothesis.settings.load_profile("busy machines")
 _DISPLAY_PROGRAMS = ("Xvfb", "xdotool")
 
