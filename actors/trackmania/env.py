@@ -161,13 +161,12 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
             self._judge(reply, controls, tee)
         except GameFaultError as fault:
             raise self._broken(fault) from fault
-        info = self._info(reply)
         return (
             self._observation(reply),
             float(reply["reward"]),
             bool(reply["terminated"]),
             bool(reply["truncated"]),
-            info,
+            self._info(reply),
         )
 
     def render(self) -> npt.NDArray[np.uint8] | None:
