@@ -179,7 +179,11 @@ class EnvProcess:
 
 
 def _start() -> "subprocess.Popen[bytes]":
-    """Starts the child as the leader of a process group of its own."""
+    """Starts the child as the leader of a process group of its own.
+
+    Within our session, since Linux then hangs up a group that lost its owner while parts of it were stopped;
+    tmrl's own shell ends with us only by that.
+    """
     paths = [str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "actors.trackmania.env_child"],
@@ -191,7 +195,7 @@ def _start() -> "subprocess.Popen[bytes]":
             "PYTHONPATH": os.pathsep.join(filter(None, paths)),
             "OMP_NUM_THREADS": "1",
         },
-        start_new_session=sys.platform != "win32",
+        process_group=None if sys.platform == "win32" else 0,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
 
