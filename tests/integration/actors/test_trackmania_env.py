@@ -33,7 +33,9 @@ pytestmark = pytest.mark.display
 
 GAS = 1
 TRACK = "first-lap"
-ONE_FRAME_MS = 25.0
+FRAME_MS = 1000.0 / 60.0
+WAKING_MS = 10.0
+"""By how much a shared machine may be late to read what marks the start, or the finish."""
 
 
 @dataclass
@@ -119,9 +121,9 @@ def test_a_pilot_that_sees_only_the_camera_finishes(lap: DrivenLap) -> None:
     assert lap.episode_return == pytest.approx(length_m / 10.0, abs=0.5)
 
 
-def test_the_lap_time_is_the_game_s_own_to_a_frame(lap: DrivenLap) -> None:
+def test_the_lap_time_is_the_game_s_own_to_about_a_frame(lap: DrivenLap) -> None:
     assert lap.game_lap_ms is not None
-    assert abs(lap.info["lap_time_ms"] - lap.game_lap_ms) <= ONE_FRAME_MS
+    assert abs(lap.info["lap_time_ms"] - lap.game_lap_ms) <= FRAME_MS + WAKING_MS
 
 
 def test_split_times_come_in_order_before_the_lap_time(lap: DrivenLap) -> None:
