@@ -21,6 +21,8 @@ _RETRY_S = 2.0
 _ANSWER_S = 1.0
 _NOT_THE_GAME = frozenset({"child_hung", "child_died", "tmrl_raised"})
 _AT_ONCE = frozenset({"car_jumped", "inputs_dead", "display_lost"})
+_SOON = frozenset({"telemetry_stalled"})
+"""After these it may come back on another map; a fresh game is there before tmrl is."""
 _log = structlog.get_logger()
 
 
@@ -176,7 +178,8 @@ class OwnStandIn:
         if cause in _AT_ONCE:
             return True
         young = time.monotonic() - self._started_s < COOL_DOWN_S
-        return cause not in _NOT_THE_GAME and lasting_s >= PATIENCE_S and not young
+        patience_s = 0.0 if cause in _SOON else PATIENCE_S
+        return cause not in _NOT_THE_GAME and lasting_s >= patience_s and not young
 
     def close(self) -> None:
         """Ends screen and game."""

@@ -21,6 +21,13 @@ from common.network import network_for
 from common.policy_file import link_folder, save_policy
 from deploy import cli
 
+# A shell that runs the tests in the background has its children ignore SIGINT.
+INTERRUPTIBLE = """
+import signal, sys
+from deploy.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
 SHORT = GameConfig(max_episode_steps=40, options={"stuck_steps": 20})
 
 
@@ -128,7 +135,7 @@ def test_after_an_interrupt_the_laps_so_far_are_reported(tmp_path: Path) -> None
     run = run_folder(tmp_path / "run")
     with subprocess.Popen(
         [
-            *(sys.executable, "-c", "import sys; from deploy.cli import main; sys.exit(main())"),
+            *(sys.executable, "-c", INTERRUPTIBLE),
             *("evaluate", str(run), "--episodes", "5000", "--json"),
         ],
         stdout=subprocess.PIPE,

@@ -144,5 +144,5 @@ def test_the_command_names_who_has_the_port() -> None:
         words = [sys.executable, "-c", COMMAND, "game", "standin", "--port", port]
         result = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == MachineError.exit_code
-    assert f"process {os.getpid()}" in result.stderr
+    assert f"pid {os.getpid()}" in result.stderr
     assert "--port 0" in result.stderr
