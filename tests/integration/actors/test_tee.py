@@ -133,7 +133,7 @@ def test_a_message_too_short_is_noticed_and_the_next_connection_is_whole(
 def test_the_watch_tells_a_fault_from_what_was_before(plugin: Plugin, tee: TelemetryTee) -> None:
     watch = TelemetryWatch()
     watch.begin(tee)
-    with pytest.raises(GameFaultError, match=r"telemetry_(silent|refused)"):
+    with pytest.raises(GameFaultError, match=r"not_on_map|telemetry_refused"):
         watch.check(tee)
     plugin.accept()
     plugin.send(pack(MESSAGE))
