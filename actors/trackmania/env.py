@@ -334,12 +334,11 @@ class TrackmaniaEnv(gymnasium.Env[Any, Any]):
 
         The next child imports tmrl while the game comes back and somebody asks for the next attempt.
         """
-        self._leave_child()
         if fault.cause in _PERMANENT and not self._driven:
+            self._leave_child()
             trouble = TROUBLES[fault.cause]
             return MachineError(trouble.meaning, fault.detail, trouble.fix)
-        self._child = EnvProcess(self._config)
-        self.restarts += 1
+        self._renew_child()
         named = self._named(fault)
         self._broken_by = named.cause
         return named

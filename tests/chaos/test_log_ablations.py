@@ -5,7 +5,6 @@ writer's own connection and once with one that breaks a rule.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from time import sleep
 from typing import Any
 
@@ -15,7 +14,6 @@ import redis
 from common.keys import Keys
 from common.wire import EncodedSegment
 from replay_server import log_writer
-from replay_server.connection import connect
 from replay_server.index import EntryId, parse_entry_id
 from replay_server.log_link import LogLink
 from replay_server.log_writer import LogWriter
@@ -69,21 +67,6 @@ class StarLink(TrustingLink):
 
     def last_entry(self) -> EntryId:
         return type(self).confirmed
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    own = RedisServer(tmp_path / "redis")
-    own.start()
-    yield own
-    own.stop()
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator[redis.Redis]:
-    connection = connect(server.url, name="test")
-    yield connection
-    connection.close()
 
 
 @pytest.fixture

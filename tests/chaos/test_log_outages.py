@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,21 +42,6 @@ from tests.support.segments import FULL, make_segment
 
 pytestmark = [pytest.mark.redis, pytest.mark.chaos]
 KEYS = Keys("chaos")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    own = RedisServer(tmp_path / "redis")
-    own.start()
-    yield own
-    own.stop()
-
-
-@pytest.fixture
-def client(server: RedisServer) -> Iterator[redis.Redis]:
-    connection = connect(server.url, name="test")
-    yield connection
-    connection.close()
 
 
 def pump(service: ReplayService, stop: threading.Event) -> None:
