@@ -17,18 +17,32 @@ from tests.support.redis_server import RedisServer
 _runs = itertools.count()
 hypothesis.settings.register_profile("busy machines", deadline=None)
 hypothesis.settings.load_profile("busy machines")
-_DISPLAY_PROGRAMS = ("Xvfb", "xdotool")
+_PROGRAMS = {
+    "display": ("Xvfb", "xdotool"),
+    "netns": ("ip", "nft", "sshd", "rsync", "redis-server", "faketime"),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A machine's home of the session's own: nothing touches the one of whoever runs the tests."""
+    home = tmp_path_factory.mktemp("home") / "apexmania"
+    os.environ["APEXMANIA_HOME"] = str(home)
+    return home
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what needs a private display where there can be none; APEXMANIA_NEED_DISPLAY refuses that."""
-    missing = [program for program in _DISPLAY_PROGRAMS if shutil.which(program) is None]
-    if not missing or os.environ.get("APEXMANIA_NEED_DISPLAY"):
-        return
-    reason = f"{' and '.join(missing)} missing: apt-get install xvfb xdotool"
-    for item in items:
-        if item.get_closest_marker("display"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+    """Skips what this machine cannot run, with the reason; APEXMANIA_NEED_<MARKER> refuses that."""
+    for marker, programs in _PROGRAMS.items():
+        lacking = [program for program in programs if shutil.which(program) is None]
+        why = f"{', '.join(lacking)} missing: see .ci/run" if lacking else ""
+        if marker == "netns" and os.geteuid() != 0:
+            why = "network namespaces need root"
+        if not why or os.environ.get(f"APEXMANIA_NEED_{marker.upper()}"):
+            continue
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(scope="session")
