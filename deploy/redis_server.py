@@ -113,8 +113,8 @@ class PrivateRedis:
                 f"maxmemory {self._max_bytes}",
                 "maxmemory-policy noeviction",
                 f"proto-max-bulk-len {MAX_VALUE_BYTES}",
-                "stream-node-max-bytes 0",
-                "stream-node-max-entries 100",
+                # One segment's frames a node: Redis frees a node only when all of its entries are trimmed.
+                "stream-node-max-bytes 4096",
                 "",
             )
         )

@@ -56,6 +56,17 @@ def test_it_takes_weights_of_a_wide_network(server: PrivateRedis) -> None:
     connection.close()
 
 
+def test_what_is_trimmed_from_the_log_gives_its_memory_back(server: PrivateRedis) -> None:
+    connection = connect(server.url, name="test")
+    empty: int = connection.info("memory")["used_memory"]
+    for seq in range(1, 41):
+        connection.xadd("frames", {"f": bytes(63 * 64 * 64)}, id=f"1-{seq}")
+        connection.xtrim("frames", minid=f"1-{seq}", approximate=False)
+    assert connection.xlen("frames") == 1
+    assert connection.info("memory")["used_memory"] - empty < 3 * 262_144
+    connection.close()
+
+
 def test_it_listens_on_loopback_only_with_a_password_nobody_else_can_read(
     server: PrivateRedis, tmp_path: Path
 ) -> None:
