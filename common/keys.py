@@ -1,10 +1,14 @@
 """The Redis keyspace of one run. Every key that ApexMania touches is made here.
 
+am:run                   string   name of the run that is served now, for who joins
 am:{run}:contract        string   msgpack: game spec, contract fingerprint, resolved config
 am:{run}:control         string   "running" | "draining" | "stopped": what every process polls
 am:{run}:meta:<actor>    stream   <epoch>-<seq> {m: segment meta}         written by one actor
 am:{run}:frames:<actor>  stream   <epoch>-<seq> {f: raw frames}           same id, same MULTI
-am:{run}:actors          set      names of actors that ever wrote
+am:{run}:actors          set      names of actors whose streams are read  written by the launcher
+am:{run}:fleet           string   msgpack: places of the actors that drive now  written by the launcher
+am:{run}:reward-lines    string   msgpack: files of the lines that the contract names
+am:{run}:banned          hash     actor -> reason                         written by the service
 am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} written by the service
 am:{run}:episodes        stream   <episode number>-1 {...}                written by the service
 am:{run}:quarantine      stream   what failed a check, with the reason; capped
@@ -21,6 +25,8 @@ am:{run}:evaluations     stream   one greedy evaluation per entry; capped
 
 from dataclasses import dataclass
 
+CURRENT_RUN = "am:run"
+"""Names the run that is served now."""
 WRITE_PROBE = "am:{}:write-probe"
 """Written once before a run on the user's own Redis, to see that it takes writes; expires."""
 
@@ -58,8 +64,23 @@ class Keys:
 
     @property
     def actors(self) -> str:
-        """Set of actor names that ever wrote."""
+        """Set of the actors whose streams are read."""
         return self._key("actors")
+
+    @property
+    def fleet(self) -> str:
+        """Places of the actors that drive now."""
+        return self._key("fleet")
+
+    @property
+    def reward_lines(self) -> str:
+        """Files of the reward lines."""
+        return self._key("reward-lines")
+
+    @property
+    def banned(self) -> str:
+        """Hash of the actors that are shut out, with the reason."""
+        return self._key("banned")
 
     @property
     def index(self) -> str:
