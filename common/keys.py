@@ -12,6 +12,7 @@ am:{run}:banned          hash     actor -> reason                         writte
 am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} written by the service
 am:{run}:episodes        stream   <episode number>-1 {...}                written by the service
 am:{run}:quarantine      stream   what failed a check, with the reason; capped
+am:{run}:refused         hash     "actor kind" -> entries that failed a check
 am:{run}:priorities      string   snapshot of the sum tree's leaves
 am:{run}:owner           string   token of the service that may extend the index
 am:{run}:service         string   msgpack: host, port, secret of the sampling socket
@@ -96,6 +97,11 @@ class Keys:
     def quarantine(self) -> str:
         """Stream of refused entries."""
         return self._key("quarantine")
+
+    @property
+    def refused(self) -> str:
+        """Hash of how many entries were refused, by actor and kind."""
+        return self._key("refused")
 
     @property
     def priorities(self) -> str:

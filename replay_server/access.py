@@ -71,7 +71,9 @@ def actor_rules(name: str, keys: Keys) -> Rules:
             f"&{_key(keys.weights_hint)}",
         ),
         *_owned(keys.meta(name), keys.frames(name)),
-        *("+xadd", "+xinfo|stream"),
+        "+xadd",
+        # Not of its frames: XINFO STREAM FULL would have Redis copy all of them again and again.
+        _selector("+xinfo|stream", *_read(keys.meta(name))),
         _selector("+set", *_owned(keys.heart(name))),
         _selector("+get +getrange +mget +strlen", *_read(*told), f"%R~{CURRENT_RUN}"),
         _selector("+xinfo|stream", *_read(keys.episodes)),
@@ -117,13 +119,13 @@ def _launcher(_keys: Keys) -> Iterable[str]:
 def _replay(keys: Keys) -> Iterable[str]:
     own = (
         *(keys.index, keys.episodes, keys.quarantine, keys.priorities, keys.owner),
-        *(keys.service, keys.limiter, keys.banned, keys.heart(_ANY)),
+        *(keys.service, keys.limiter, keys.banned, keys.refused, keys.heart(_ANY)),
     )
     return (
         *_owned(*own),
         *_read(keys.contract, keys.control, keys.actors, keys.fleet),
         *("+get", "+mget", "+set", "+del", "+exists", "+strlen", "+smembers", "+scan", "+info"),
-        *("+hset", "+hget", "+hgetall", "+hdel", "+hexists", "+hlen", "+hmget"),
+        *("+hset", "+hget", "+hgetall", "+hdel", "+hexists", "+hlen", "+hmget", "+hincrby"),
         *("+xadd", "+xtrim", "+xdel", "+xlen", "+xrange", "+xrevrange", "+xread", "+xinfo|stream"),
         *("+watch", "+unwatch", "+multi", "+exec", "+discard", "+memory|usage"),
         _selector(
@@ -142,6 +144,7 @@ def _learner(keys: Keys) -> Iterable[str]:
         _selector("+get", *_read(keys.contract, keys.control, keys.service, keys.limiter)),
         _selector("+xread +xrange +xrevrange +xinfo|stream +xlen", *_read(*log)),
         _selector("+xdel", *_owned(*_streams(keys))),
+        _selector("+hincrby", *_owned(keys.refused)),
     )
 
 
@@ -162,7 +165,8 @@ def _reader(keys: Keys) -> Iterable[str]:
     """Status, dashboard and recorder: all that people look at, but not the secret of the socket."""
     shown = (
         *(keys.contract, keys.control, keys.limiter, keys.weights, keys.fleet, keys.actors),
-        *(keys.banned, keys.index, keys.episodes, keys.quarantine, keys.metrics, keys.evaluations),
+        *(keys.index, keys.episodes, keys.metrics, keys.evaluations),
+        *(keys.quarantine, keys.refused, keys.banned),
         *(keys.heart(_ANY), *_streams(keys)),
     )
     return (
