@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 VARIABLE = "APEXMANIA_REDIS_URL"
 """Holds the address where ``--redis`` is not given; unlike an option it does not show in ``ps``."""
@@ -30,6 +30,33 @@ def given_address(option: str | None, *, resume: Path | None = None) -> str | No
 
         return None if RunRecord.open(open_run(resume)).redis == PRIVATE else address
     return address
+
+
+def compose_address(
+    *,
+    host: str,
+    port: int,
+    user: str,
+    password: str,
+    ca_pem: str | None = None,
+    identity_pem: str | None = None,
+) -> str:
+    """Returns the address of a Redis, complete in itself, so that it works on any machine.
+
+    Args:
+        host: name or IP address, of either version.
+        port: TCP port.
+        user: user on the server.
+        password: of the user.
+        ca_pem: certificate of the only authority to trust; with it the connection is encrypted.
+        identity_pem: certificate and key of the client, for a server that demands them.
+    """
+    shown = f"[{host}]" if ":" in host else host
+    words = {"ssl_ca_data": ca_pem, "client_identity": identity_pem}
+    query = urlencode({name: value for name, value in words.items() if value is not None})
+    scheme = "redis" if ca_pem is None else "rediss"
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"{scheme}://{credentials}@{shown}:{port}/0{'?' if query else ''}{query}"
 
 
 def redacted(address: str) -> str:

@@ -15,6 +15,7 @@ from redis.retry import Retry
 from redis.typing import EncodableT, FieldT
 
 from common.errors import MachineError, MismatchError, UnreachableError
+from replay_server.pinned_connection import PinnedConnection
 
 Fields = dict[FieldT, EncodableT]
 SOCKET_TIMEOUT_S = 2.0
@@ -83,6 +84,8 @@ def connect(url: str, *, name: str) -> redis.Redis:
     network: dict[str, object] = {}
     if not url.startswith("unix:"):
         network = {"socket_connect_timeout": SOCKET_TIMEOUT_S, "socket_keepalive": True}
+    if url.startswith("rediss:"):
+        network["connection_class"] = PinnedConnection
     return redis.Redis.from_url(
         url,
         client_name=name.replace(" ", "-"),
