@@ -40,8 +40,8 @@ class ActorPlace:
 
     Attributes:
         name: unique in the run; names its streams.
-        index: from 0; its rung on the epsilon ladder.
-        count: actors of the fleet.
+        index: from 0; its rung on the epsilon ladder until the launcher gives it another.
+        count: actors of the fleet as far as it is known at the start.
     """
 
     name: str
@@ -105,6 +105,8 @@ def run_actor(
             redis_url,
             keys,
             name=f"{place.name}-fleet",
+            actor=place.name,
+            index=place.index,
             count=place.count,
             count_episodes=config.exploration.counted_in == "episodes",
         )
@@ -146,8 +148,6 @@ def run_actor(
             fleet=fleet,
             actors=config.actors,
             exploration=config.exploration,
-            index=place.index,
-            count=place.count,
             real_time=bool(env.metadata.get("real_time", False)),
             step_s=float(env.metadata.get("step_s", _STEP_S)),
             stop=stop,

@@ -48,11 +48,9 @@ class Driver:
         builder: cuts segments.
         sink: receives them.
         weights: newest weights.
-        fleet: the run's switch, counters and limiter.
+        fleet: the run's switch, counters and limiter, and this actor's place.
         actors: refreshing and waiting.
         exploration: the schedule of epsilon.
-        index: this actor's place in the fleet, from 0.
-        count: actors of the fleet.
         real_time: the game does not wait, so the driver never lets it.
         step_s: seconds of one env step of a real-time game; slower ones are counted as late.
         stop: ends the loop.
@@ -69,8 +67,6 @@ class Driver:
         fleet: FleetFollower,
         actors: ActorsConfig,
         exploration: ExplorationConfig,
-        index: int,
-        count: int,
         real_time: bool,
         step_s: float,
         stop: threading.Event,
@@ -85,8 +81,6 @@ class Driver:
         self._waits = actors.wait_for_learner and not real_time
         self._late_after_s = _LATE * step_s if real_time else None
         self._exploration = exploration
-        self._index = index
-        self._count = count
         self._stop = stop
         self._watch: Callable[[], None] = _watch_nothing
         self.epsilon = 1.0
@@ -179,7 +173,10 @@ class Driver:
             self._exploration, env_steps=self._fleet.env_steps, episodes=self._fleet.episodes
         )
         own = actor_epsilon(
-            fleet_epsilon, ladder=self._exploration.ladder, index=self._index, count=self._count
+            fleet_epsilon,
+            ladder=self._exploration.ladder,
+            index=self._fleet.index,
+            count=self._fleet.count,
         )
         self.epsilon = own if self._policy.param_version >= 0 else 1.0
         self._builder.driven_by(param_version=self._policy.param_version, epsilon=self.epsilon)

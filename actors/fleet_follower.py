@@ -7,23 +7,29 @@ from actors.insert_budget import InsertBudget
 from actors.poller import Poller
 from common.keys import Keys
 from replay_server.connection import connect
-from replay_server.control import Control, State
-from replay_server.episodes import last_episode_number
-from replay_server.rate_limiter import LimiterState, read_limiter
+from replay_server.control import State
+from replay_server.fleet_view import read_fleet
+from replay_server.rate_limiter import LimiterState
 
-_POLL_S = 0.02
+PERIOD_S = 1.0
+PATIENT_PERIOD_S = 0.02
+"""Of an actor that waits for the learner: the learner idles while it waits too long."""
 
 
 class FleetFollower:
-    """Polls the run's switch and the limiter.
+    """Polls the run's switch, the limiter and this actor's place in the fleet, in one round trip.
+
+    Once a second, which a thousand actors may do; many times a second from when one waits to insert.
 
     Args:
         url: Redis.
         keys: the run.
         name: shown in Redis's client list.
-        count: actors of the fleet, which share the room that the limiter leaves.
+        actor: whose place is followed; None for a process that drives nothing.
+        index: place to begin with, from 0, until the launcher's is known.
+        count: actors of the fleet to begin with; they share the room that the limiter leaves.
         count_episodes: whether ``episodes`` is needed too.
-        period_s: seconds between polls; short, since the learner idles while actors wait too long.
+        period_s: seconds between polls as long as nobody waits to insert.
     """
 
     def __init__(
@@ -32,17 +38,21 @@ class FleetFollower:
         keys: Keys,
         *,
         name: str,
+        actor: str | None = None,
+        index: int = 0,
         count: int = 1,
         count_episodes: bool = False,
-        period_s: float = _POLL_S,
+        period_s: float = PERIOD_S,
     ) -> None:
         self._connection = connect(url, name=name)
-        self._control = Control(self._connection, keys)
         self._keys = keys
         self._poller = Poller(name, self._poll, period_s=period_s)
         self._count_episodes = count_episodes
         self._budget = InsertBudget(count)
         self._changed = threading.Condition()
+        self._actor = actor
+        self._rest_due_s = 0.0
+        self.index, self.count = index, count
         self.episodes = 0
         self.limiter: LimiterState | None = None
         self.control: State | None = None
@@ -80,14 +90,27 @@ class FleetFollower:
         A run without a limiter, or a Redis that is away, makes it wait too: a simulated game would fill
         the spool with more than anybody will learn from.
         """
+        self._poller.hurry(PATIENT_PERIOD_S)
         with self._changed:
             return self._changed.wait_for(self._budget.take, timeout_s)
 
     def _poll(self) -> None:
-        self.control = self._control.state()
-        self.limiter = read_limiter(self._connection, self._keys)
-        if self._count_episodes:
-            self.episodes = last_episode_number(self._connection, self._keys)
+        now_s = time.monotonic()
+        due = now_s >= self._rest_due_s
+        seen = read_fleet(
+            self._connection,
+            self._keys,
+            actor=self._actor if due else None,
+            episodes=self._count_episodes and due,
+        )
+        if due:
+            self._rest_due_s = now_s + PERIOD_S / 2
+        self.control, self.limiter = seen.control, seen.limiter
+        if seen.episodes is not None:
+            self.episodes = seen.episodes
+        if seen.place is not None:
+            self.index, self.count = seen.place.index, seen.place.count
         with self._changed:
-            self._budget.see(self.limiter, now_s=time.monotonic())
+            self._budget.count = self.count
+            self._budget.see(self.limiter, now_s=now_s)
             self._changed.notify_all()

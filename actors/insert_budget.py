@@ -23,11 +23,11 @@ class InsertBudget:
     twice as long as the one before: then it is the service that hangs.
 
     Args:
-        count: actors that share the room.
+        count: actors that share the room; may change while they drive.
     """
 
     def __init__(self, count: int) -> None:
-        self._count = max(1, count)
+        self.count = max(1, count)
         self._state: LimiterState | None = None
         self._bought_at_s = -math.inf
         self._pause_s = RENEWAL_S
@@ -62,7 +62,7 @@ class InsertBudget:
 
     def _share(self, state: LimiterState) -> int:
         room = state.max_inserted - state.inserted if state.max_inserted else _UNKNOWN_ROOM
-        return max(1, math.ceil(room / self._count))
+        return max(1, math.ceil(room / self.count))
 
     def _buy(self, steps: int, *, now_s: float) -> None:
         self.steps = steps

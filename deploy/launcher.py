@@ -11,6 +11,7 @@ import structlog
 
 from actors.games import game_spec, make_game
 from actors.ray_actor import DrivingActor, EvaluatorActor
+from actors.trackmania.line_files import read_line_files
 from common.config import Config
 from common.contract import Contract, make_contract
 from common.errors import MachineError
@@ -23,12 +24,15 @@ from deploy.ray_cluster import private_ray
 from deploy.recorder import Recorder
 from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis, check_foreign
+from deploy.roster import Roster
 from deploy.run_files import read_progress
 from deploy.run_folder import RunFolder
 from deploy.run_name import name_taken
+from deploy.user_sync import UserSync
 from deploy.watch import INTERRUPTED, Watch
 from learner.checkpoint_folder import CheckpointFolder
 from learner.ray_actor import LearnerActor
+from replay_server.announcement import put_reward_lines, withdraw_run
 from replay_server.connection import OUTAGES, check_server, connect
 from replay_server.contract_store import put_contract
 from replay_server.control import Control, State
@@ -113,6 +117,7 @@ class Launcher:
         self._redis_url = redis_url
         self._resume = resume
         self._keys = Keys(folder.name)
+        self._roster = Roster()
         self.progress = read_progress(folder)
         self.progress.first_sample_size = self._config.learner.first_sample_size
         self.outcome = Outcome()
@@ -140,6 +145,9 @@ class Launcher:
                 self._seed_replay(connection)
             control = Control(connection, self._keys)
             control.set("running")
+            self._roster.add(*(f"actor-{index}" for index in range(self._config.actors.count)))
+            sync = UserSync(url, self._keys, roster=self._roster, own_users=self._redis_url is None)
+            sync.start()
             fleet = Fleet()
             watch = Watch(
                 url=url,
@@ -149,6 +157,7 @@ class Launcher:
                 progress=self.progress,
                 console=self._console,
                 conditions=conditions,
+                check=sync.raise_failure,
             )
             try:
                 self._start(fleet, url)
@@ -160,6 +169,9 @@ class Launcher:
                     control.set("stopped")
                 raise
             finally:
+                sync.close()
+                with contextlib.suppress(*OUTAGES):
+                    withdraw_run(connection, self._keys.run)
                 watch.record_rest()
 
     @contextlib.contextmanager
@@ -198,6 +210,7 @@ class Launcher:
         if not put_contract(connection, self._keys, self._contract, new_run=not self._resume):
             self.outcome.began = False
             raise name_taken(self._keys.run)
+        put_reward_lines(connection, self._keys, read_line_files(self._config.game))
 
     def _ray(self) -> contextlib.AbstractContextManager[None]:
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))

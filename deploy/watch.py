@@ -1,7 +1,7 @@
 """Follows a running fleet: records its rows, shows them, and notices that it is over."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -38,6 +38,7 @@ class Watch:
         progress: the totals that the recorder fills.
         console: shows them.
         conditions: when the run is over.
+        check: raises what ended another thread of the launcher.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Watch:
         progress: RunProgress,
         console: RunConsole,
         conditions: EndConditions,
+        check: Callable[[], None],
     ) -> None:
         self._connection = connect(url, name="watch")
         self._keys = keys
@@ -58,6 +60,7 @@ class Watch:
         self._progress = progress
         self._console = console
         self._conditions = conditions
+        self._check = check
         self._began = time.monotonic()
         self._hearts_due = 0.0
         self._restarts = Restarts()
@@ -77,6 +80,7 @@ class Watch:
         """
         while not interrupts.asked:
             self._poll()
+            self._check()
             reason = self._conditions.reached(self._progress, elapsed_s=self.elapsed_s)
             if reason is not None:
                 return reason

@@ -32,8 +32,6 @@ class LogLink:
         # Any: redis-py leaves most methods of a connection without types.
         self._connection = cast("Any", client.connection_pool.make_connection())
         self._connection.connect()
-        self._actor = actor
-        self._actors = keys.actors
         self._meta = keys.meta(actor)
         self._frames = keys.frames(actor)
 
@@ -57,7 +55,7 @@ class LogLink:
         Raises:
             redis.RedisError: Redis is away, full or refuses; whether it took them is unknown.
         """
-        commands: list[tuple[bytes | str, ...]] = [("MULTI",), ("SADD", self._actors, self._actor)]
+        commands: list[tuple[bytes | str, ...]] = [("MULTI",)]
         for segment in segments:
             commands.append(("XADD", self._meta, segment.entry_id, "m", segment.meta))
             commands.append(("XADD", self._frames, segment.entry_id, "f", segment.frames))

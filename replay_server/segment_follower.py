@@ -9,11 +9,15 @@ import structlog
 from common.contract import Contract
 from common.errors import CorruptError
 from common.keys import Keys
+from common.repetitions import Repetitions
 from common.segment import SegmentMeta
-from common.wire import check_spec, decode_meta, valid_actor
+from common.wire import MAX_META_BYTES, check_spec, decode_meta, valid_actor
 from replay_server.connection import call
 from replay_server.index import EntryId, format_entry_id, parse_entry_id
-from replay_server.quarantine import quarantine
+from replay_server.quarantine import Refused, quarantine
+from replay_server.quota import Quota
+from replay_server.refusals import Kind
+from replay_server.registry import registered
 
 MAX_ENTRIES_PER_ACTOR = 32
 """Entries of one actor read at a time, so that no actor can flood the service's memory."""
@@ -45,14 +49,19 @@ class SegmentFollower:
         connection: used by one thread only.
         keys: keyspace of the run.
         contract: what segments must have been written under.
+        quota: who is shut out; it looks before anything is read.
     """
 
-    def __init__(self, connection: redis.Redis, keys: Keys, contract: Contract) -> None:
+    def __init__(
+        self, connection: redis.Redis, keys: Keys, contract: Contract, quota: Quota
+    ) -> None:
         self._redis = connection
         self._keys = keys
         self._contract = contract
+        self._quota = quota
         self._actors: list[str] = []
         self._next_discovery = 0.0
+        self._refusals = Repetitions()
 
     def poll(self, positions: dict[str, EntryId], *, block_ms: int) -> list[NewSegment]:
         """Returns what every actor appended beyond its position, in a fair order.
@@ -89,8 +98,7 @@ class SegmentFollower:
     def _discover(self) -> None:
         if time.monotonic() < self._next_discovery:
             return
-        names: set[bytes] = call(self._redis, "SMEMBERS", self._keys.actors)
-        actors = sorted(name.decode(errors="replace") for name in names)
+        actors = sorted(registered(self._redis, self._keys))
         self._actors = [actor for actor in actors if valid_actor(actor)]
         self._next_discovery = time.monotonic() + DISCOVERY_PERIOD_S
 

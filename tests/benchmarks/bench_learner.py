@@ -33,6 +33,7 @@ from replay_server.process import ReplayProcess
 from tests.support.driving import Driver
 from tests.support.learner_inputs import TM20
 from tests.support.redis_server import RedisServer
+from tests.support.replay_rig import register_actor
 
 KEYS = Keys("bench")
 EPISODES = 60
@@ -48,6 +49,7 @@ VARIANTS = {
 
 def fill_log(url: str, contract: Contract) -> None:
     """Writes a log of random pictures for the learner to follow."""
+    register_actor(url, KEYS, "bench")
     writer = LogWriter(
         url,
         KEYS,

@@ -25,6 +25,7 @@ from replay_server.log_writer import LogWriter
 from replay_server.server import ReplayServer
 from replay_server.service import ReplayService
 from tests.support.redis_server import RedisServer
+from tests.support.replay_rig import register_actor
 from tests.support.segments import make_segment, small_contract
 
 KEYS = Keys("bench")
@@ -48,6 +49,7 @@ def serve(url: str, capacity: int, ready: Connection) -> None:
 
 
 def fill(url: str, transitions: int) -> float:
+    register_actor(url, KEYS, "a1")
     writer = LogWriter(
         url, KEYS, "a1", spool_dir=None, spool_max_bytes=10**9, contract=CONTRACT.fingerprint
     )

@@ -23,6 +23,7 @@ from common.keys import Keys
 from common.segment import Segment
 from common.wire import decode_segment
 from replay_server.hearts import read_all
+from tests.support.replay_rig import register_actor
 
 NETWORK = NetworkConfig(
     conv_channels=(4, 4), conv_strides=(2, 2), feature_hidden=8, hidden=8, cosine_dim=4
@@ -89,6 +90,7 @@ def actor_thread(
         except Exception as error:  # noqa: BLE001 - looked at by the test
             outcome.error = error
 
+    register_actor(url, keys, name)
     thread = threading.Thread(target=drive, daemon=True)
     thread.start()
     try:

@@ -17,6 +17,7 @@ from replay_server.server import ReplayServer
 from replay_server.service import ReplayService
 from tests.support.driving import Driver
 from tests.support.learner_inputs import SMALL, small_config
+from tests.support.replay_rig import register_actor
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class LearnerRun:
 
     def drive(self, *, episodes: int, steps: int = 70, actor: str = "a1", seed: int = 0) -> None:
         """Writes episodes to the log as an actor does."""
+        register_actor(self.url, self.keys, actor)
         writer = LogWriter(
             self.url,
             self.keys,

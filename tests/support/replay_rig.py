@@ -1,5 +1,6 @@
 """Small parts that the tests of the replay put together."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ import redis
 from common.config import LearnerConfig, ReplayConfig
 from common.contract import Contract
 from common.keys import Keys
-from replay_server.connection import connect
+from replay_server.connection import OUTAGES, connect
 from replay_server.log_reader import Indexed, LogReader
 from replay_server.log_writer import LogWriter
 from replay_server.messages import SampleRequest
+from replay_server.registry import register
 from replay_server.server import ReplayServer
 from replay_server.service import ReplayService
 from tests.support.segments import SMALL, make_segment, small_contract, tag_of
@@ -25,9 +27,25 @@ CONTRACT: Contract = small_contract()
 WriteLog = Callable[[range], None]
 
 
+def register_actor(url: str, keys: Keys, actor: str) -> None:
+    """Does what the launcher does for each actor; where Redis is away, an earlier call did it."""
+    connection = connect(url, name="launcher")
+    with contextlib.suppress(*OUTAGES):
+        register(connection, keys, [actor])
+    connection.close()
+
+
 def make_writer(
-    url: str, keys: Keys, actor: str = "a1", *, spool: Path | None = None, limit: int = 10**8
+    url: str,
+    keys: Keys,
+    actor: str = "a1",
+    *,
+    spool: Path | None = None,
+    limit: int = 10**8,
+    registered: bool = True,
 ) -> LogWriter:
+    if registered:
+        register_actor(url, keys, actor)
     return LogWriter(
         url,
         keys,
