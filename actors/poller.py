@@ -27,7 +27,8 @@ class Poller:
         self._name = name
         self._errand = errand
         self._period_s = period_s
-        self._closing = threading.Event()
+        self._closing = False
+        self._awake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.reachable = False
         self.polled = threading.Event()
@@ -39,8 +40,19 @@ class Poller:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Ends the thread after the call that may be running."""
-        self._closing.set()
+        self._closing = True
+        self._awake.set()
         self._thread.join(timeout_s)
+
+    def hurry(self, period_s: float) -> None:
+        """Repeats the call this often from now on, if it was repeated less often before."""
+        if period_s < self._period_s:
+            self._period_s = period_s
+            self._awake.set()
+
+    def wake(self) -> None:
+        """Has the call made now, or once more after the one that is under way."""
+        self._awake.set()
 
     def raise_failure(self) -> None:
         """Raises what ended the thread, if anything did."""
@@ -48,7 +60,7 @@ class Poller:
             raise self.failure
 
     def _run(self) -> None:
-        while not self._closing.is_set():
+        while not self._closing:
             try:
                 self._errand()
                 self.reachable = True
@@ -61,4 +73,5 @@ class Poller:
                 _log.error("thread_failed", thread=self._name, error=repr(error))
                 self.failure = error
                 return
-            self._closing.wait(self._period_s)
+            self._awake.wait(self._period_s)
+            self._awake.clear()

@@ -6,7 +6,7 @@ am:{run}:control         string   "running" | "draining" | "stopped": what every
 am:{run}:meta:<actor>    stream   <epoch>-<seq> {m: segment meta}         written by one actor
 am:{run}:frames:<actor>  stream   <epoch>-<seq> {f: raw frames}           same id, same MULTI
 am:{run}:actors          set      names of actors whose streams are read  written by the launcher
-am:{run}:fleet           string   msgpack: places of the actors that drive now  written by the launcher
+am:{run}:fleet           hash     actor -> its place, of those that drive now    written by the launcher
 am:{run}:reward-lines    string   msgpack: files of the lines that the contract names
 am:{run}:banned          hash     actor -> reason                         written by the service
 am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} written by the service

@@ -56,7 +56,7 @@ def actor_rules(name: str, keys: Keys) -> Rules:
         name: of the actor, as ``common.wire.valid_actor`` allows it.
         keys: of the run, or ``EVERY_RUN``.
     """
-    told = (keys.contract, keys.control, keys.limiter, keys.weights, keys.fleet, keys.reward_lines)
+    told = (keys.contract, keys.control, keys.limiter, keys.weights, keys.reward_lines)
     return (
         "resetkeys",
         "resetchannels",
@@ -76,6 +76,7 @@ def actor_rules(name: str, keys: Keys) -> Rules:
         _selector("+xinfo|stream", *_read(keys.meta(name))),
         _selector("+set", *_owned(keys.heart(name))),
         _selector("+get +getrange +mget +strlen", *_read(*told), f"%R~{CURRENT_RUN}"),
+        _selector("+hget +hlen", *_read(keys.fleet)),
         _selector("+xinfo|stream", *_read(keys.episodes)),
     )
 

@@ -23,10 +23,14 @@ class Control:
 
     def state(self) -> State | None:
         """Returns the state, or None where nothing (or nothing known) was set."""
-        value: bytes | None = call(self._redis, "GET", self._key)
-        text = (value or b"").decode(errors="replace")
-        return next((state for state in STATES if state == text), None)
+        return parse_state(call(self._redis, "GET", self._key))
 
     def set(self, state: State) -> None:
         """Sets the state for every process of the run."""
         self._redis.set(self._key, state)
+
+
+def parse_state(value: bytes | None) -> State | None:
+    """Returns the state that the key's value names, or None where it names none."""
+    text = (value or b"").decode(errors="replace")
+    return next((state for state in STATES if state == text), None)

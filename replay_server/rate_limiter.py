@@ -149,7 +149,11 @@ def publish_limiter(connection: redis.Redis, keys: Keys, state: LimiterState) ->
 
 def read_limiter(connection: redis.Redis, keys: Keys) -> LimiterState | None:
     """Returns the published state; None before the service started, or where it does not decode."""
-    packed: bytes | None = call(connection, "GET", keys.limiter)
+    return decode_limiter(call(connection, "GET", keys.limiter))
+
+
+def decode_limiter(packed: bytes | None) -> LimiterState | None:
+    """Returns the state in the key's value, or None where there is none."""
     if packed is None:
         return None
     try:

@@ -8,7 +8,6 @@ from common.keys import Keys
 from replay_server.connection import call
 
 
-
 def register(connection: redis.Redis, keys: Keys, names: Iterable[str]) -> None:
     """Has the replay service read the streams of these actors from now on; no actor may do it itself.
 

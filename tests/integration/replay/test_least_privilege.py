@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgpack
 import pytest
 import redis
 
@@ -15,9 +14,11 @@ from replay_server.connection import call, check_server, connect
 from replay_server.contract_store import get_contract, put_contract
 from replay_server.control import Control
 from replay_server.episodes import last_episode_number
+from replay_server.fleet_view import read_fleet
 from replay_server.hearts import beat, read_all
 from replay_server.log_reader import LogReader
 from replay_server.rate_limiter import read_limiter
+from replay_server.registry import put_places
 from replay_server.retention import trim
 from replay_server.rows import append_row, read_rows
 from replay_server.weights_store import WeightsStore
@@ -212,7 +213,8 @@ def test_an_actor_does_all_it_needs(connection: redis.Redis, actor_url: str, key
     assert last_episode_number(actor, keys) == 0, "of an epsilon that is counted in episodes"
     connection.xadd(keys.episodes, {"n": "3"}, id="3-1")
     assert last_episode_number(actor, keys) == 3
-    told = (keys.contract, keys.control, keys.limiter, keys.fleet, keys.reward_lines, CURRENT_RUN)
+    assert read_fleet(actor, keys, actor="a1", episodes=True).episodes == 3
+    told = (keys.contract, keys.control, keys.limiter, keys.reward_lines, CURRENT_RUN)
     assert len(call(actor, "MGET", *told)) == len(told)
     beat(actor, keys, "a1", {"fps": 20.0})
     listener = actor.pubsub(ignore_subscribe_messages=False)
@@ -350,7 +352,7 @@ def test_a_launcher_makes_and_ends_users(
     assert put_contract(launcher, keys, CONTRACT, new_run=True)
     Control(launcher, keys).set("running")
     launcher.sadd(keys.actors, "a1")
-    launcher.set(keys.fleet, msgpack.packb({"actors": {"a1": 0}}))
+    put_places(launcher, keys, {"a1": 0})
     launcher.set(CURRENT_RUN, keys.run)
     actor = connect(add_actor(launcher, redis_url, keys, "a1"), name="actor")
     assert actor.get(CURRENT_RUN) == keys.run.encode()

@@ -1,0 +1,85 @@
+"""What an actor follows of its run, in one round trip: the switch, the limiter, its place, the episodes."""
+
+from dataclasses import dataclass
+
+import redis
+
+from common.keys import Keys
+from replay_server.control import State, parse_state
+from replay_server.index import parse_entry_id
+from replay_server.rate_limiter import LimiterState, decode_limiter
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlace:
+    """Where an actor stands in its fleet.
+
+    Attributes:
+        index: from 0; its rung on the epsilon ladder.
+        count: actors of the fleet.
+    """
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """What the run tells its actors.
+
+    Attributes:
+        control: the run's switch.
+        limiter: what the limiter allows, None before the service started.
+        place: where this actor stands; None where it was not asked or the launcher has not said.
+        episodes: episodes of the whole fleet; None where they were not asked.
+    """
+
+    control: State | None
+    limiter: LimiterState | None
+    place: FleetPlace | None
+    episodes: int | None
+
+
+def read_fleet(
+    connection: redis.Redis, keys: Keys, *, actor: str | None = None, episodes: bool = False
+) -> FleetView:
+    """Asks for all of it at once; its cost does not depend on how many actors there are.
+
+    Args:
+        connection: Redis.
+        keys: the run.
+        actor: whose place is asked for.
+        episodes: whether to ask how many there were.
+
+    Raises:
+        redis.RedisError: Redis is away or refuses.
+    """
+    pipe = connection.pipeline(transaction=False)
+    pipe.mget(keys.control, keys.limiter)
+    if actor is not None:
+        pipe.hget(keys.fleet, actor)
+        pipe.hlen(keys.fleet)
+    if episodes:
+        pipe.execute_command("XINFO", "STREAM", keys.episodes)  # type: ignore[no-untyped-call]
+    replies = pipe.execute(raise_on_error=False)
+    counted = _last_number(replies.pop()) if episodes else None
+    for reply in replies:
+        if isinstance(reply, redis.RedisError):
+            raise reply
+    control, limiter = replies[0]
+    place = None
+    if actor is not None and replies[2]:
+        index, count = replies[1], int(replies[2])
+        # Behind all others until the launcher has given it a place.
+        place = FleetPlace(count, count + 1) if index is None else FleetPlace(int(index), count)
+    return FleetView(parse_state(control), decode_limiter(limiter), place, counted)
+
+
+def _last_number(reply: object) -> int:
+    """Returns the number of the newest episode, 0 before the first."""
+    if isinstance(reply, redis.RedisError):
+        if "no such key" not in str(reply):
+            raise reply
+        return 0
+    assert isinstance(reply, dict)
+    return parse_entry_id(reply["last-generated-id"])[0]
