@@ -60,7 +60,7 @@ def read_fleet(
         pipe.hget(keys.fleet, actor)
         pipe.hlen(keys.fleet)
     if episodes:
-        pipe.execute_command("XINFO", "STREAM", keys.episodes)  # type: ignore[no-untyped-call]
+        pipe.xinfo_stream(keys.episodes)
     replies = pipe.execute(raise_on_error=False)
     counted = _last_number(replies.pop()) if episodes else None
     for reply in replies:
