@@ -1,6 +1,6 @@
 """The order of all segments, and the absolute ids that follow from it."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,6 +97,10 @@ class LogIndex:
             if entry.end_id > high:
                 return
             yield entry
+
+    def retained_by_actor(self) -> Counter[str]:
+        """Returns how many retained entries each actor has."""
+        return Counter(entry.actor for entry in self._entries)
 
     def drop_first(self, count: int) -> None:
         """Forgets the oldest entries."""

@@ -1,5 +1,6 @@
 """Reads whole segments, frames included, in the order of the index; the learner fills its store so."""
 
+import contextlib
 from dataclasses import dataclass
 
 import redis
@@ -9,14 +10,18 @@ from redis.exceptions import NoPermissionError
 from common.errors import CorruptError
 from common.game_spec import GameSpec
 from common.keys import Keys
+from common.repetitions import Repetitions
 from common.segment import Segment
 from common.wire import decode_segment
 from replay_server.connection import call
 from replay_server.index import parse_entry_id
-from replay_server.quarantine import quarantine
+from replay_server.quarantine import Refused, quarantine
+from replay_server.refusals import printable
 from replay_server.stream_end import last_generated_id
 
 MISSING = "the log no longer has it"
+READ_AT_ONCE = 4
+"""Segments whose frames are held undecoded: an actor may have written as much as Redis takes for each."""
 _log = structlog.get_logger()
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
@@ -55,6 +60,7 @@ class LogReader:
         self._redis = connection
         self._keys = keys
         self._spec = spec
+        self._refusals = Repetitions()
 
     def read(self, after: int | None, max_segments: int, block_ms: int) -> list[Indexed]:
         """Returns the next segments in the order of their ids; empty where nothing came in time.
@@ -77,6 +83,19 @@ class LogReader:
         if not reply:
             return []
         index = reply[0][1]
+        return [
+            indexed
+            for first in range(0, len(index), READ_AT_ONCE)
+            for indexed in self._fetch(index[first : first + READ_AT_ONCE])
+        ]
+
+    def bounds(self) -> tuple[int, int]:
+        """Returns the first retained id and the id that comes next; equal where the log is empty."""
+        oldest: _Entries = call(self._redis, "XRANGE", self._keys.index, "-", "+", "COUNT", 1)
+        next_id = sum(last_generated_id(self._redis, self._keys.index))
+        return (parse_entry_id(oldest[0][0])[0] if oldest else next_id), next_id
+
+    def _fetch(self, index: _Entries) -> list[Indexed]:
         pipe = self._redis.pipeline(transaction=False)
         for _, fields in index:
             actor, entry_id = fields[b"a"].decode(), fields[b"e"].decode()
@@ -87,12 +106,6 @@ class LogReader:
             self._indexed(index_id, fields, found[2 * position], found[2 * position + 1])
             for position, (index_id, fields) in enumerate(index)
         ]
-
-    def bounds(self) -> tuple[int, int]:
-        """Returns the first retained id and the id that comes next; equal where the log is empty."""
-        oldest: _Entries = call(self._redis, "XRANGE", self._keys.index, "-", "+", "COUNT", 1)
-        next_id = sum(last_generated_id(self._redis, self._keys.index))
-        return (parse_entry_id(oldest[0][0])[0] if oldest else next_id), next_id
 
     def _indexed(
         self, index_id: bytes, fields: dict[bytes, bytes], metas: _Entries, frames: _Entries
@@ -112,16 +125,22 @@ class LogReader:
                 problem = error.why
             if problem is not None:
                 segment = None
-                self._quarantine(actor, entry_id, problem, meta)
+                self._quarantine(actor, Refused(entry_id, "frames", problem, meta))
         return Indexed(first_id, count, actor, entry_id, segment, problem)
 
-    def _quarantine(self, actor: str, entry_id: str, problem: str, meta: bytes) -> None:
-        try:
-            quarantine(
-                self._redis, self._keys, actor=actor, entry_id=entry_id, reason=problem, meta=meta
+    def _quarantine(self, actor: str, refused: Refused) -> None:
+        """Sets an entry aside, where an access list lets it; else it is only passed over."""
+        with contextlib.suppress(NoPermissionError):
+            quarantine(self._redis, self._keys, actor=actor, refused=[refused])
+        count = self._refusals.add(actor)
+        if count:
+            _log.warning(
+                "segments_refused",
+                actor=actor,
+                count=count,
+                newest=refused.entry_id,
+                reason=printable(refused.reason),
             )
-        except NoPermissionError:  # a reader whose access list forbids it passes over the entry
-            _log.warning("segment_refused", actor=actor, entry=entry_id, reason=problem)
 
 
 def _disagreement(segment: Segment, actor: str, entry_id: str, count: int) -> str | None:

@@ -1,6 +1,7 @@
 """Follows the metadata streams of every actor; frames are never read here."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
@@ -16,13 +17,16 @@ from replay_server.connection import call
 from replay_server.index import EntryId, format_entry_id, parse_entry_id
 from replay_server.quarantine import Refused, quarantine
 from replay_server.quota import Quota
-from replay_server.refusals import Kind
+from replay_server.refusals import Kind, printable
 from replay_server.registry import registered
 
 MAX_ENTRIES_PER_ACTOR = 32
 """Entries of one actor read at a time, so that no actor can flood the service's memory."""
 DISCOVERY_PERIOD_S = 0.25
+MOST_GAP = 2**31
+"""Counted for one gap at most: an actor numbers its entries as it likes, up to 2**64."""
 _log = structlog.get_logger()
+_Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,51 +84,80 @@ class SegmentFollower:
         streams = [self._keys.meta(actor) for actor in self._actors]
         starts = [format_entry_id(positions.get(actor, (0, 0))) for actor in self._actors]
         block = ("BLOCK", min(block_ms, 1000)) if block_ms else ()
-        reply: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]] = call(
+        reply: list[tuple[bytes, _Entries]] = call(
             self._redis,
             *("XREAD", "COUNT", MAX_ENTRIES_PER_ACTOR, *block, "STREAMS", *streams, *starts),
         )
         by_key = {key.decode(): entries for key, entries in reply or []}
-        segments = []
+        segments: list[NewSegment] = []
         for actor, key in zip(self._actors, streams, strict=True):
-            known = positions.get(actor)
-            for raw_id, fields in by_key.get(key, ()):
-                entry_id = parse_entry_id(raw_id)
-                meta = self._check(actor, entry_id, fields or {})
-                segments.append(NewSegment(actor, entry_id, meta, _gap(known, entry_id)))
-                known = entry_id
+            segments += self._checked(actor, by_key.get(key, []), known=positions.get(actor))
         return segments
 
     def _discover(self) -> None:
         if time.monotonic() < self._next_discovery:
             return
-        actors = sorted(registered(self._redis, self._keys))
-        self._actors = [actor for actor in actors if valid_actor(actor)]
+        actors = sorted(filter(valid_actor, registered(self._redis, self._keys)))
+        self._quota.look(actors)
+        self._actors = [actor for actor in actors if actor not in self._quota.banned]
         self._next_discovery = time.monotonic() + DISCOVERY_PERIOD_S
+
+    def _checked(self, actor: str, entries: _Entries, *, known: EntryId | None) -> list[NewSegment]:
+        segments, refused = [], []
+        for raw_id, fields in entries:
+            entry_id = parse_entry_id(raw_id)
+            found = self._check(actor, entry_id, fields)
+            if isinstance(found, Refused):
+                refused.append(found)
+            meta = found if isinstance(found, SegmentMeta) else None
+            segments.append(NewSegment(actor, entry_id, meta, _gap(known, entry_id)))
+            known = entry_id
+        if refused:
+            quarantine(self._redis, self._keys, actor=actor, refused=refused)
+            self._report(actor, refused)
+        return segments
 
     def _check(
         self, actor: str, entry_id: EntryId, fields: dict[bytes, bytes]
-    ) -> SegmentMeta | None:
+    ) -> SegmentMeta | Refused:
         packed = fields.get(b"m", b"")
-        try:
-            meta = decode_meta(packed)
-            check_spec(meta, self._contract.spec)
-        except CorruptError as error:
-            reason = error.why
+        kind: Kind = "damaged"
+        size = sum(len(name) + len(value) for name, value in fields.items())
+        if size > 2 * MAX_META_BYTES:
+            kind, reason = "size", f"an entry of {size} bytes"
+        elif fields.keys() != {b"m"}:
+            kind, reason = "fields", "other fields than m alone"
         else:
-            if meta.contract != self._contract.fingerprint:
-                reason = f"written under contract {meta.contract[:12]}"
-            elif (meta.actor, meta.epoch, meta.seq) != (actor, *entry_id):
-                reason = f"it says it is {meta.actor} {meta.entry_id}"
+            try:
+                meta = decode_meta(packed)
+                check_spec(meta, self._contract.spec)
+            except CorruptError as error:
+                reason = error.why
             else:
-                return meta
-        name = format_entry_id(entry_id)
-        quarantine(self._redis, self._keys, actor=actor, entry_id=name, reason=reason, meta=packed)
-        return None
+                if meta.contract != self._contract.fingerprint:
+                    kind, reason = "contract", f"written under contract {meta.contract[:12]}"
+                elif (meta.actor, meta.epoch, meta.seq) != (actor, *entry_id):
+                    kind, reason = "identity", f"it says it is {meta.actor} {meta.entry_id}"
+                else:
+                    return meta
+        return Refused(format_entry_id(entry_id), kind, reason, packed)
+
+    def _report(self, actor: str, refused: Sequence[Refused]) -> None:
+        count = self._refusals.add(actor, len(refused))
+        if count:
+            last = refused[-1]
+            _log.warning(
+                "segments_quarantined",
+                actor=actor,
+                count=count,
+                newest=last.entry_id,
+                kind=last.kind,
+                reason=printable(last.reason),
+            )
 
 
 def _gap(known: EntryId | None, entry_id: EntryId) -> int:
     if known is None:
         return 0
     expected = known[1] + 1 if known[0] == entry_id[0] else 1
-    return max(0, entry_id[1] - expected)
+    return min(max(0, entry_id[1] - expected), MOST_GAP)

@@ -6,7 +6,7 @@ sample. The lock guards memory alone and is never held while Redis is spoken to.
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -25,6 +25,7 @@ from replay_server.index import IndexEntry
 from replay_server.index_store import IndexStore
 from replay_server.messages import SampleReply, SampleRequest
 from replay_server.priorities import Priorities, importance_weights
+from replay_server.quota import Quota
 from replay_server.rate_limiter import LimiterState, make_limiter, publish_limiter
 from replay_server.retention import trim, trim_floor
 from replay_server.segment_follower import NewSegment, SegmentFollower
@@ -35,6 +36,8 @@ SAMPLED_AHEAD = 2
 """Batches that a learner asks for before it has trained on the ones before."""
 REMEMBERED_EPISODES = 4096
 """Newest episodes kept in memory, to be written again where a power cut took them."""
+MOST_COUNTED = 2**53
+"""Counters end here that an actor can drive up at will: JSON and msgpack still carry it."""
 _NO_IDS = np.zeros((0, 0), np.int64)
 _NO_WEIGHTS = np.zeros((0, 0), np.float32)
 _log = structlog.get_logger()
@@ -74,7 +77,8 @@ class ReplayService:
         self._priorities = Priorities(replay.capacity, alpha=self._alpha)
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._lock = threading.Lock()
-        self._follower = SegmentFollower(connection, keys, contract)
+        self._quota = Quota(connection, keys, contract, retained=self._retained_by_actor)
+        self._follower = SegmentFollower(connection, keys, contract, self._quota)
         self._store = IndexStore(connection, keys)
         self._store.claim()
         self._index = self._store.load()
@@ -241,6 +245,7 @@ class ReplayService:
                 "high": self._priorities.high,
                 "segments": len(self._index),
                 "actors": len(self._index.positions),
+                "banned": len(self._quota.banned),
                 "episodes": self._last_episode,
                 "learner_steps": self._learner_steps,
                 "max_priority": self._priorities.max_priority,
@@ -259,7 +264,7 @@ class ReplayService:
             _log.warning("snapshot_ignored", reason=error.why)
 
     def _enter(self, segment: NewSegment) -> int:
-        self._counts["gaps"] += segment.gap
+        self._counts["gaps"] = min(self._counts["gaps"] + segment.gap, MOST_COUNTED)
         meta = segment.meta
         if meta is None:
             self._index.positions[segment.actor] = segment.entry_id
@@ -278,6 +283,10 @@ class ReplayService:
             episode = make_episode(meta, n=self._last_episode, env_steps=self._index.next_id)
             self._new_episodes.append(episode)
         return 1
+
+    def _retained_by_actor(self) -> Counter[str]:
+        with self._lock:
+            return self._index.retained_by_actor()
 
     def _entries_since(self, low: int) -> list[IndexEntry]:
         with self._lock:
