@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ def run_actor(
     place: ActorPlace,
     spool_dir: Path | None,
     stop: threading.Event | None = None,
+    observe: Callable[[Heart], None] | None = None,
 ) -> DriveReport:
     """Drives until the run drains or the caller stops it, then flushes.
 
@@ -92,10 +94,11 @@ def run_actor(
         place: who this actor is.
         spool_dir: folder for what waits while Redis is away; None keeps it in memory.
         stop: ends the actor when set.
+        observe: called with what each heartbeat says, also while Redis is away.
 
     Raises:
         MismatchError: this installation or game differs from the run's contract, or another process has
-            taken over the name.
+            taken over the name, or Redis does not let this actor in any more.
         ConfigError: the game breaks its contract.
         MachineError: the game failed too often.
     """
@@ -131,6 +134,7 @@ def run_actor(
             spool_dir=spool_dir,
             spool_max_bytes=config.actors.spool_max_bytes,
             contract=contract.fingerprint,
+            checks_contract=True,
         )
         stack.callback(writer.close)
         rng = np.random.default_rng(seeds.spawn(1)[0])
@@ -152,7 +156,9 @@ def run_actor(
             step_s=float(env.metadata.get("step_s", _STEP_S)),
             stop=stop,
         )
-        vitals = _Vitals(place, driver, link, weights, writer)
+        vitals = _Vitals(
+            place, driver=driver, link=link, weights=weights, writer=writer, observe=observe
+        )
         heart = Heartbeat(
             redis_url,
             keys,
@@ -163,7 +169,7 @@ def run_actor(
         stack.callback(heart.close)
         heart.start()
         _log.info("actor_drives", actor=place.name, game=config.game.name, track=config.game.track)
-        driver.run(watch=heart.raise_failure)
+        driver.run(watch=partial(_raise_failures, heart, writer))
         flushed = writer.flush(_FLUSH_S)
         report = DriveReport(
             env_steps=driver.env_steps,
@@ -176,6 +182,11 @@ def run_actor(
         )
     _log.info("actor_ended", actor=place.name, env_steps=report.env_steps, flushed=flushed)
     return report
+
+
+def _raise_failures(heart: Heartbeat, writer: LogWriter) -> None:
+    heart.raise_failure()
+    writer.raise_failure()
 
 
 def _game_maker(config: Config, seeds: np.random.SeedSequence) -> Callable[[], Game]:
@@ -194,11 +205,14 @@ class _Vitals:
     def __init__(
         self,
         place: ActorPlace,
+        *,
         driver: Driver,
         link: GameLink,
         weights: WeightsFollower,
         writer: LogWriter,
+        observe: Callable[[Heart], None] | None,
     ) -> None:
+        self._observe = observe
         self._place = place
         self._driver = driver
         self._link = link
@@ -208,7 +222,13 @@ class _Vitals:
         self._last = (time.monotonic(), 0)
 
     def facts(self) -> Heart:
-        """Returns the fields of one heartbeat."""
+        """Returns the fields of one heartbeat, and shows them to whoever observes."""
+        heart = self._facts()
+        if self._observe is not None:
+            self._observe(heart)
+        return heart
+
+    def _facts(self) -> Heart:
         driver = self._driver
         now_s, env_steps = time.monotonic(), driver.env_steps
         (last_s, last_env_steps), self._last = self._last, (now_s, env_steps)

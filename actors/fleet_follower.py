@@ -10,6 +10,7 @@ from replay_server.connection import connect
 from replay_server.control import State
 from replay_server.fleet_view import read_fleet
 from replay_server.rate_limiter import LimiterState
+from replay_server.shut_out import ShutOut
 
 PERIOD_S = 1.0
 PATIENT_PERIOD_S = 0.02
@@ -46,7 +47,7 @@ class FleetFollower:
     ) -> None:
         self._connection = connect(url, name=name)
         self._keys = keys
-        self._poller = Poller(name, self._poll, period_s=period_s)
+        self._poller = Poller(name, self._poll, period_s=period_s, shut_out=ShutOut(url))
         self._count_episodes = count_episodes
         self._budget = InsertBudget(count)
         self._changed = threading.Condition()

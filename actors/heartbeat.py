@@ -9,6 +9,7 @@ from actors.poller import Poller
 from common.keys import Keys
 from replay_server.connection import connect
 from replay_server.hearts import Heart, beat
+from replay_server.shut_out import ShutOut
 
 FRAME_SIDE = 64
 
@@ -31,7 +32,7 @@ class Heartbeat:
         self._keys = keys
         self._name = name
         self._facts = facts
-        self._poller = Poller(f"{name}-heart", self._beat, period_s=period_s)
+        self._poller = Poller(f"{name}-heart", self._beat, period_s=period_s, shut_out=ShutOut(url))
 
     def start(self) -> None:
         """Starts to beat."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from replay_server.connection import OUTAGES
+from replay_server.shut_out import ShutOut, refuses
 
 _log = structlog.get_logger()
 
@@ -21,12 +22,22 @@ class Poller:
         name: of the thread and in the logs.
         errand: the call; it uses a connection that no other thread uses.
         period_s: seconds between the end of one call and the start of the next.
+        shut_out: says when a server that refuses us has done so for long enough to end the thread;
+            without it only wrong passwords are waited out, for ever.
     """
 
-    def __init__(self, name: str, errand: Callable[[], None], *, period_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        errand: Callable[[], None],
+        *,
+        period_s: float,
+        shut_out: ShutOut | None = None,
+    ) -> None:
         self._name = name
         self._errand = errand
         self._period_s = period_s
+        self._shut_out = shut_out
         self._closing = False
         self._awake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -65,13 +76,24 @@ class Poller:
                 self._errand()
                 self.reachable = True
                 self.polled.set()
-            except OUTAGES as error:
+                if self._shut_out is not None:
+                    self._shut_out.clear()
+            except Exception as error:  # noqa: BLE001 - the top of a thread; handed over
+                self.failure = self._ending(error)
+                if self.failure is not None:
+                    _log.error("thread_failed", thread=self._name, error=repr(error))
+                    return
                 if self.reachable:
                     _log.warning("redis_away", thread=self._name, error=str(error))
                 self.reachable = False
-            except Exception as error:  # noqa: BLE001 - the top of a thread; handed over
-                _log.error("thread_failed", thread=self._name, error=repr(error))
-                self.failure = error
-                return
             self._awake.wait(self._period_s)
             self._awake.clear()
+
+    def _ending(self, error: Exception) -> Exception | None:
+        """Returns what ends the thread, None where the error is an outage."""
+        if self._shut_out is None:
+            return None if isinstance(error, OUTAGES) else error
+        ending = self._shut_out.note(error)
+        if ending is not None or refuses(error) or isinstance(error, OUTAGES):
+            return ending
+        return error

@@ -10,6 +10,7 @@ from common.errors import CorruptError, MismatchError
 from common.keys import Keys
 from common.weights import ParamSnapshot, decode_weights
 from replay_server.connection import connect
+from replay_server.shut_out import ShutOut
 from replay_server.weights_store import WeightsStore
 
 _log = structlog.get_logger()
@@ -51,7 +52,7 @@ class WeightsFollower:
         self._connection = connect(url, name=name)
         self._store = WeightsStore(self._connection, keys)
         self._contract = contract
-        self._poller = Poller(name, self._poll, period_s=period_s)
+        self._poller = Poller(name, self._poll, period_s=period_s, shut_out=ShutOut(url))
         self._lock = threading.Lock()
         self._newest: ParamSnapshot | None = None
         self._seen_version: int | None = None

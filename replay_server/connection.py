@@ -118,7 +118,7 @@ def ask_server(connection: redis.Redis, *, url: str) -> ServerFacts:
         UnreachableError: nothing answers.
         MismatchError: the password or user is wrong.
     """
-    shown = _without_password(url)
+    shown = without_password(url)
     try:
         return _ask(connection)
     except redis.AuthenticationError as error:
@@ -149,7 +149,7 @@ def check_server(connection: redis.Redis, *, url: str, may_be_full: bool = False
         MachineError: the server is too old, full, or cannot write its append-only file.
     """
     facts = ask_server(connection, url=url)
-    shown = _without_password(url)
+    shown = without_password(url)
     if facts.version[:2] < MINIMUM_VERSION:
         raise MachineError(
             f"Redis at {shown} is version {'.'.join(map(str, facts.version))}.",
@@ -261,6 +261,7 @@ def _full(facts: ServerFacts, shown: str) -> MachineError:
     )
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """Returns an address as it may be shown."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"

@@ -50,11 +50,22 @@ def get_contract(connection: redis.Redis, keys: Keys) -> Contract | None:
             schema_version=int(fields["schema_version"]),
             code_version=str(fields["code_version"]),
         )
-    except (ValueError, TypeError, KeyError, AssertionError, msgpack.UnpackException) as error:
+    except (
+        *(ValueError, TypeError, KeyError, AssertionError, RecursionError, OverflowError),
+        msgpack.UnpackException,
+    ) as error:
         raise _corrupt(keys, f"it does not decode ({type(error).__name__})") from error
     if fingerprint(contract.terms()) != contract.fingerprint:
         raise _corrupt(keys, "its fingerprint is not that of its terms")
     return contract
+
+
+def fingerprint_in(packed: bytes) -> str | None:
+    """Returns the fingerprint in a stored contract without checking the rest; None where it has none."""
+    try:
+        return str(msgpack.unpackb(packed, max_ext_len=0)["fingerprint"])
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException):
+        return None
 
 
 def _corrupt(keys: Keys, why: str) -> CorruptError:

@@ -12,6 +12,7 @@ import redis
 from common.keys import Keys
 from common.wire import EncodedSegment
 from replay_server.connection import connect
+from replay_server.contract_store import fingerprint_in
 from replay_server.index import EntryId, parse_entry_id
 
 
@@ -32,6 +33,7 @@ class LogLink:
         # Any: redis-py leaves most methods of a connection without types.
         self._connection = cast("Any", client.connection_pool.make_connection())
         self._connection.connect()
+        self._contract = keys.contract
         self._meta = keys.meta(actor)
         self._frames = keys.frames(actor)
 
@@ -45,6 +47,12 @@ class LogLink:
                 raise
             return 0, 0
         return parse_entry_id(facts[facts.index(b"last-generated-id") + 1])
+
+    def fingerprint(self) -> str | None:
+        """Returns the fingerprint of the contract that the run has on this server, None where it has none."""
+        self._connection.send_command("GET", self._contract)
+        packed: bytes | None = self._connection.read_response()
+        return None if packed is None else fingerprint_in(packed)
 
     def append(self, segments: Sequence[EncodedSegment]) -> bool:
         """Appends segments in one transaction.

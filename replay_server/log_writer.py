@@ -10,12 +10,13 @@ from pathlib import Path
 import redis
 import structlog
 
-from common.errors import ConfigError
+from common.errors import ConfigError, MismatchError
 from common.keys import Keys
 from common.segment import Segment
 from common.wire import EncodedSegment, encode_segment, valid_actor
 from replay_server.index import EntryId
 from replay_server.log_link import LogLink
+from replay_server.shut_out import ShutOut
 from replay_server.spool import Spool, Waiting
 
 LONGEST_APPEND_S = 0.05
@@ -68,6 +69,8 @@ class LogWriter:
         spool_dir: folder for segments that wait while Redis is away; None keeps them in memory.
         spool_max_bytes: beyond it whole oldest episodes are dropped.
         contract: contract fingerprint written into every segment.
+        checks_contract: sends nothing to a server that does not have the run under this contract, such
+            as one that came up for another run.
 
     Raises:
         ConfigError: the name cannot be part of a key.
@@ -82,6 +85,7 @@ class LogWriter:
         spool_dir: Path | None,
         spool_max_bytes: int,
         contract: str,
+        checks_contract: bool = False,
     ) -> None:
         if not valid_actor(actor):
             raise ConfigError(
@@ -90,6 +94,9 @@ class LogWriter:
                 "use 1 to 64 letters, digits, dots, dashes or underscores",
             )
         self._url, self._keys, self._actor, self._contract = url, keys, actor, contract
+        self._checks_contract = checks_contract
+        self._shut_out = ShutOut(url)
+        self._failure: MismatchError | None = None
         folder = None if spool_dir is None else spool_dir / actor
         self._spool = Spool(folder, spool_max_bytes)
         self._spool.load()
@@ -118,6 +125,11 @@ class LogWriter:
     def fenced(self) -> bool:
         """Whether a newer process of the same name has taken over; this one must stop."""
         return self._fenced
+
+    def raise_failure(self) -> None:
+        """Raises that the server refuses this actor, once it has done so for a while."""
+        if self._failure is not None:
+            raise self._failure
 
     def append(self, segment: Segment) -> None:
         """Numbers a segment and queues it; returns at once, or after 50 ms when the sender lags.
@@ -182,6 +194,7 @@ class LogWriter:
             try:
                 if self._send_next():
                     pause_s = 0.05
+                    self._shut_out.clear()
                 else:
                     self._wait_for_work()
             except (redis.RedisError, OSError) as error:
@@ -205,9 +218,13 @@ class LogWriter:
     def _try_link(self) -> bool:
         try:
             link = LogLink(self._url, self._keys, self._actor)
+            if self._checks_contract and link.fingerprint() != self._contract:
+                link.close()
+                _log.warning("log_of_another_run", actor=self._actor, run=self._keys.run)
+                return False
             last = link.last_entry()
         except (redis.RedisError, OSError) as error:
-            _log.warning("log_away", actor=self._actor, error=str(error))
+            self._note_away(error)
             return False
         with self._changed:
             self._agree(last)
@@ -325,10 +342,14 @@ class LogWriter:
 
     def _unlink(self, error: redis.RedisError | OSError | None) -> None:
         if error is not None:
-            _log.warning("log_away", actor=self._actor, error=str(error))
+            self._note_away(error)
         if self._link is not None:
             self._link.close()
         self._link = None
+
+    def _note_away(self, error: redis.RedisError | OSError) -> None:
+        _log.warning("log_away", actor=self._actor, error=str(error))
+        self._failure = self._shut_out.note(error)
 
     def _unsent_bytes(self) -> int:
         return sum(

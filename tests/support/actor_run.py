@@ -1,5 +1,6 @@
 """A run with an actor in a thread, and what the log holds of it."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from actors.drive import ActorPlace, DriveReport, run_actor
 from actors.games import game_spec, make_game
@@ -22,6 +24,8 @@ from common.contract import Contract, make_contract
 from common.keys import Keys
 from common.segment import Segment
 from common.wire import decode_segment
+from replay_server.connection import connect
+from replay_server.contract_store import put_contract
 from replay_server.hearts import read_all
 from tests.support.replay_rig import register_actor
 
@@ -91,6 +95,10 @@ def actor_thread(
             outcome.error = error
 
     register_actor(url, keys, name)
+    client = connect(url, name="launcher")
+    with contextlib.suppress(NoPermissionError):
+        put_contract(client, keys, contract, new_run=True)
+    client.close()
     thread = threading.Thread(target=drive, daemon=True)
     thread.start()
     try:

@@ -11,6 +11,7 @@ from common.keys import Keys
 from common.network import network_for
 from common.weights import encode_weights
 from replay_server.connection import call
+from replay_server.contract_store import put_contract
 from replay_server.control import Control
 from replay_server.rate_limiter import LimiterState, publish_limiter
 from replay_server.weights_store import WeightsStore
@@ -200,6 +201,8 @@ def test_a_heartbeat_that_fails_ends_the_actor_with_its_error(
     call(connection, "ACL", "SETUSER", "heartless", "on", ">pw", "~*", "&*", "+@all", "-set")
     config = config_of(length=10)
     url = redis_url.replace("redis://", "redis://heartless:pw@")
-    with actor_thread(config, contract_of(config), url=url, keys=keys) as actor:
+    contract = contract_of(config)
+    put_contract(connection, keys, contract)
+    with actor_thread(config, contract, url=url, keys=keys) as actor:
         until(actor.done)
-    assert isinstance(actor.error, redis.exceptions.NoPermissionError)
+    assert isinstance(actor.error, MismatchError)

@@ -12,6 +12,7 @@ from common.keys import Keys
 from common.network import network_for
 from common.weights import encode_weights
 from deploy.ray_cluster import private_ray
+from replay_server.contract_store import put_contract
 from replay_server.control import Control
 from replay_server.rows import read_rows
 from replay_server.weights_store import WeightsStore
@@ -34,6 +35,7 @@ def test_shells_drive_and_evaluate_until_the_run_drains(
     blob = encode_weights(
         network_for(contract.spec, config), param_version=50, contract=contract.fingerprint
     )
+    put_contract(connection, keys, contract)
     WeightsStore(connection, keys).publish(50, blob)
     logs = tmp_path / "logs"
     logs.mkdir()

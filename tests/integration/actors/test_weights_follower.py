@@ -7,6 +7,7 @@ import redis
 import torch
 
 from actors.weights_follower import WeightsFollower
+from common.errors import MismatchError
 from common.keys import Keys
 from common.network import network_for
 from common.weights import encode_weights
@@ -96,7 +97,7 @@ def test_no_permission_is_handed_to_the_actor(
     following = WeightsFollower(url, keys, name="test", contract="ours", period_s=0.02)
     following.start()
     until(lambda: following._poller.failure is not None)
-    with pytest.raises(redis.exceptions.NoPermissionError):
+    with pytest.raises(MismatchError, match="does not let this actor in"):
         following.raise_failure()
     following.close()
     connection.execute_command("ACL", "DELUSER", "nobody")

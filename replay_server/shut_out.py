@@ -1,0 +1,90 @@
+"""A server that answers and refuses: told from one that is away, since waiting does not help."""
+
+import ssl
+import time
+
+import redis
+from redis.exceptions import AuthenticationWrongNumberOfArgsError, NoPermissionError
+
+from common.errors import MismatchError
+from replay_server.connection import without_password
+
+REFUSED: tuple[type[redis.RedisError], ...] = (
+    redis.AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    NoPermissionError,
+)
+"""What Redis raises for a user that it does not know, or that may not do this."""
+PATIENCE_S = 10.0
+"""A head that was started a moment ago may not know all its users yet; rights come with the user."""
+_CLIENT_CERTIFICATE = ("certificate required", "bad certificate", "unknown ca")
+
+
+def refuses(error: BaseException) -> bool:
+    """Returns whether an error says that the server, or we, do not accept the other side."""
+    return isinstance(error, REFUSED) or _is_certificates(error)
+
+
+def refused(error: BaseException, url: str) -> MismatchError:
+    """Returns the error for a person.
+
+    Args:
+        error: one that ``refuses``.
+        url: of the server, shown without its password.
+    """
+    shown = without_password(url)
+    if isinstance(error, REFUSED):
+        return MismatchError(
+            f"The head at {shown} does not let this actor in: {error}",
+            "its token was revoked there, or the head has other tokens now than when it was made",
+            "on the head: apexmania token create NAME; here: apexmania actor join 'THE NEW STRING'",
+        )
+    return MismatchError(
+        f"The certificates of this actor and the machine at {shown} do not fit: {error}",
+        "another machine answers at this address, or the head made new certificates since the token",
+        "check the address; on the head: apexmania token create NAME; here: apexmania actor join "
+        "'THE NEW STRING'",
+    )
+
+
+class ShutOut:
+    """Knows for how long a server has refused without a break.
+
+    Args:
+        url: of the server, for the message.
+        patience_s: refusals of a shorter time count as an outage.
+    """
+
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
+        self._url = url
+        self._patience_s = patience_s
+        self._since_s: float | None = None
+
+    def clear(self) -> None:
+        """Notes that the server took a command."""
+        self._since_s = None
+
+    def note(self, error: BaseException) -> MismatchError | None:
+        """Notes an error and returns the one to end with, None where waiting may still help."""
+        if not refuses(error):
+            self._since_s = None
+            return None
+        now_s = time.monotonic()
+        if self._since_s is None:
+            self._since_s = now_s
+        patience_s = 0.0 if isinstance(error, NoPermissionError) else self._patience_s
+        return refused(error, self._url) if now_s - self._since_s >= patience_s else None
+
+
+def _is_certificates(error: BaseException) -> bool:
+    """Returns whether a certificate was refused, by us or by the server; redis-py wraps the reason."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(cause, ssl.SSLError) and any(
+            words in str(cause).lower().replace("_", " ") for words in _CLIENT_CERTIFICATE
+        ):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
