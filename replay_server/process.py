@@ -8,6 +8,7 @@ from common.keys import Keys
 from replay_server.connection import OUTAGES, check_server, connect, retrying
 from replay_server.contract_store import get_contract
 from replay_server.control import Control
+from replay_server.replay_heart import ReplayHeart
 from replay_server.server import ReplayServer
 from replay_server.service import ReplayService
 
@@ -72,11 +73,16 @@ class ReplayProcess:
         )
         watcher = threading.Thread(target=self._watch, args=(server,), daemon=True)
         watcher.start()
+        heart = ReplayHeart(
+            connect(self._url, name="replay-heart"), self._keys, self._service.stats
+        )
+        heart.start()
         try:
             server.serve()
         finally:
             self._stop.set()
             watcher.join()
+            heart.close()
 
     def stop(self) -> None:
         """Ends ``run`` soon; may be called from any thread."""

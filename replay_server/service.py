@@ -25,6 +25,7 @@ from replay_server.index import IndexEntry
 from replay_server.index_store import IndexStore
 from replay_server.messages import SampleReply, SampleRequest
 from replay_server.priorities import Priorities, importance_weights
+from replay_server.priority_shape import priority_shape
 from replay_server.quota import Quota
 from replay_server.rate_limiter import LimiterState, make_limiter, publish_limiter
 from replay_server.retention import trim, trim_floor
@@ -236,8 +237,7 @@ class ReplayService:
         """Returns counters and the shape of the replay, for people."""
         with self._lock:
             values = self._priorities.window_values()
-            counts, edges = np.histogram(values, bins=20)
-            return {
+            figures: dict[str, object] = {
                 **self._counts,
                 "next_id": self._index.next_id,
                 "first_id": self._index.first_id,
@@ -249,10 +249,9 @@ class ReplayService:
                 "episodes": self._last_episode,
                 "learner_steps": self._learner_steps,
                 "max_priority": self._priorities.max_priority,
-                "priority_histogram": counts.tolist(),
-                "priority_edges": edges.tolist(),
                 "limiter": asdict(self._limiter_state()),
             }
+        return {**figures, **priority_shape(values)}
 
     def _load_snapshot(self) -> None:
         blob: bytes | None = call(self._redis, "GET", self._keys.priorities)
