@@ -23,6 +23,11 @@ from replay_server.registry import registered
 MAX_ENTRIES_PER_ACTOR = 32
 """Entries of one actor read at a time, so that no actor can flood the service's memory."""
 DISCOVERY_PERIOD_S = 0.25
+DISCOVERIES_PER_S = 2000
+"""Names read a second at most, so that many actors are only looked for less often."""
+STREAMS_PER_S = 20_000
+"""Streams asked a second at most: each poll asks them all, and a wake-up for each of a thousand actors
+would ask a million. Two actors wait 0.1 ms between polls for it, a thousand 50 ms."""
 MOST_GAP = 2**31
 """Counted for one gap at most: an actor numbers its entries as it likes, up to 2**64."""
 _log = structlog.get_logger()
@@ -63,8 +68,9 @@ class SegmentFollower:
         self._keys = keys
         self._contract = contract
         self._quota = quota
-        self._actors: list[str] = []
+        self._actors: dict[bytes, str] = {}
         self._next_discovery = 0.0
+        self._next_poll = 0.0
         self._refusals = Repetitions()
 
     def poll(self, positions: dict[str, EntryId], *, block_ms: int) -> list[NewSegment]:
@@ -81,17 +87,18 @@ class SegmentFollower:
         if not self._actors:
             time.sleep(min(block_ms / 1000.0, DISCOVERY_PERIOD_S))
             return []
-        streams = [self._keys.meta(actor) for actor in self._actors]
-        starts = [format_entry_id(positions.get(actor, (0, 0))) for actor in self._actors]
+        time.sleep(max(0.0, self._next_poll - time.monotonic()))
+        starts = [format_entry_id(positions.get(actor, (0, 0))) for actor in self._actors.values()]
         block = ("BLOCK", min(block_ms, 1000)) if block_ms else ()
         reply: list[tuple[bytes, _Entries]] = call(
             self._redis,
-            *("XREAD", "COUNT", MAX_ENTRIES_PER_ACTOR, *block, "STREAMS", *streams, *starts),
+            *("XREAD", "COUNT", MAX_ENTRIES_PER_ACTOR, *block, "STREAMS", *self._actors, *starts),
         )
-        by_key = {key.decode(): entries for key, entries in reply or []}
+        self._next_poll = time.monotonic() + len(self._actors) / STREAMS_PER_S
         segments: list[NewSegment] = []
-        for actor, key in zip(self._actors, streams, strict=True):
-            segments += self._checked(actor, by_key.get(key, []), known=positions.get(actor))
+        for key, entries in reply or []:  # in the order in which they were asked for
+            actor = self._actors[key]
+            segments += self._checked(actor, entries, known=positions.get(actor))
         return segments
 
     def _discover(self) -> None:
@@ -99,8 +106,13 @@ class SegmentFollower:
             return
         actors = sorted(filter(valid_actor, registered(self._redis, self._keys)))
         self._quota.look(actors)
-        self._actors = [actor for actor in actors if actor not in self._quota.banned]
-        self._next_discovery = time.monotonic() + DISCOVERY_PERIOD_S
+        self._actors = {
+            self._keys.meta(actor).encode(): actor
+            for actor in actors
+            if actor not in self._quota.banned
+        }
+        pause_s = max(DISCOVERY_PERIOD_S, len(actors) / DISCOVERIES_PER_S)
+        self._next_discovery = time.monotonic() + pause_s
 
     def _checked(self, actor: str, entries: _Entries, *, known: EntryId | None) -> list[NewSegment]:
         segments, refused = [], []
