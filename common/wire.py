@@ -6,6 +6,7 @@ touches them. Decoding is bounded before it allocates, and refuses whatever the 
 have to defend against: lengths that disagree, values that are not finite, numbers out of range.
 """
 
+import math
 import re
 import struct
 import zlib
@@ -29,6 +30,9 @@ MAX_VALUE_BYTES = 64 * 1024 * 1024
 MAX_ACTIONS = 256
 MAX_COUNTER = 2**62
 MAX_MAGNITUDE = 1e12
+MAX_REWARD = 1e6
+MAX_FEATURE = 1e9
+"""What is larger is finite in a segment, and no longer in the learner's sums of squares."""
 _CRC = struct.Struct("<I")
 _ACTOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _COMPUTED_FIELDS = ("schema", "steps", "n_features", "frames_crc")
@@ -192,7 +196,8 @@ def _unpack(meta: bytes) -> dict[str, object]:
 def _decode(meta: bytes) -> tuple[SegmentMeta, int]:
     fields = _unpack(meta)
     schema = fields["schema"]
-    _require(schema == SCHEMA_VERSION, f"schema version {schema!r} instead of {SCHEMA_VERSION}")
+    known = type(schema) is int and schema == SCHEMA_VERSION
+    _require(known, f"schema version {str(schema)[:40]!r} instead of {SCHEMA_VERSION}")
     steps = _integer(fields, "steps", low=1, high=MAX_FRAMES - 1)
     width = _integer(fields, "n_features", low=0, high=MAX_META_BYTES // 4)
     decoded = SegmentMeta(
@@ -208,8 +213,10 @@ def _decode(meta: bytes) -> tuple[SegmentMeta, int]:
         terminated=_flag(fields, "terminated"),
         truncated=_flag(fields, "truncated"),
         actions=_array(fields, "actions", _U1, steps),
-        rewards=_array(fields, "rewards", _F4, steps),
-        features=_array(fields, "features", _F4, (steps + 1) * width).reshape(steps + 1, width),
+        rewards=_array(fields, "rewards", _F4, steps, most=MAX_REWARD),
+        features=_array(fields, "features", _F4, (steps + 1) * width, most=MAX_FEATURE).reshape(
+            steps + 1, width
+        ),
         priorities=None,
         end=_decode_end(fields["end"]),
     )
@@ -217,7 +224,7 @@ def _decode(meta: bytes) -> tuple[SegmentMeta, int]:
     _require(decoded.transitions > 0, f"{steps} steps hold no transition of {decoded.n_step} steps")
     _require(decoded.ended == (decoded.end is not None), "the end and its flags disagree")
     if fields["priorities"] is not None:
-        priorities = _array(fields, "priorities", _F4, decoded.transitions)
+        priorities = _array(fields, "priorities", _F4, decoded.transitions, most=MAX_REWARD)
         _require(not (priorities < 0.0).any(), "a priority is negative")
         decoded = replace(decoded, priorities=priorities)
     return decoded, _integer(fields, "frames_crc", low=0, high=2**32 - 1)
@@ -283,7 +290,12 @@ def _flag(fields: dict[str, object], name: str) -> bool:
 
 
 def _array(
-    fields: dict[str, object], name: str, dtype: np.dtype[_Scalar], length: int
+    fields: dict[str, object],
+    name: str,
+    dtype: np.dtype[_Scalar],
+    length: int,
+    *,
+    most: float = math.inf,
 ) -> npt.NDArray[_Scalar]:
     value = fields[name]
     _require(
@@ -293,4 +305,5 @@ def _array(
     assert isinstance(value, bytes)
     array = np.frombuffer(value, dtype)
     _require(bool(np.isfinite(array).all()), f"{name} holds a value that is not finite")
+    _require(bool((np.abs(array) <= most).all()), f"{name} holds a value beyond {most:g}")
     return array

@@ -174,15 +174,17 @@ def _actors(progress: RunProgress) -> Table:
     ):
         table.add_column(name, justify="left" if name in {"actor", "state"} else "right")
     for name, heart in sorted(actor_hearts(progress).items()):
+        # As Text: a table would obey markup in a plain string, and refuse what is no sound markup.
+        state = Text(", ".join(filter(None, (actor_state(heart), game_counts(heart)))))
         table.add_row(
-            name,
+            Text(name),
             number(heart.get("fps"), 0),
             number(heart.get("env_steps"), 0),
             number(heart.get("episode"), 0),
             number(heart.get("last_return"), 1),
             number(heart.get("param_version"), 0),
             number(heart.get("spooled_segments"), 0),
-            ", ".join(filter(None, (actor_state(heart), game_counts(heart)))),
+            state,
         )
     return table
 

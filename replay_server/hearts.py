@@ -4,7 +4,8 @@ import msgpack
 import redis
 
 from common.keys import Keys
-from replay_server.connection import call
+from common.wire import valid_actor
+from replay_server.heart_fields import clean
 
 LIFETIME_S = 10
 """A process without a heartbeat for so long is lost, whoever started it."""
@@ -20,22 +21,35 @@ def beat(connection: redis.Redis, keys: Keys, name: str, fields: Heart) -> None:
 
 
 def read_all(connection: redis.Redis, keys: Keys) -> dict[str, Heart]:
-    """Returns the fields of every living process by name; what does not decode is left out."""
-    names: list[bytes] = sorted(connection.scan_iter(match=keys.hearts_pattern, count=1000))
-    if not names:
-        return {}
+    """Returns the fields of every living process by name.
+
+    What does not decode is left out, and so is a heartbeat that would not expire in time: its process
+    would look alive for ever. Nothing of a heartbeat can surprise a caller: see ``heart_fields``.
+    """
     prefix = len(keys.heart(""))
-    values: list[bytes | None] = call(connection, "MGET", *names)
+    found: list[bytes] = sorted(connection.scan_iter(match=keys.hearts_pattern, count=1000))
+    names = [name.decode(errors="replace")[prefix:] for name in found]
+    names = [name for name in names if valid_actor(name)]
+    pipe = connection.pipeline(transaction=False)
+    for name in names:
+        pipe.getrange(keys.heart(name), 0, MAX_HEART_BYTES)
+        pipe.ttl(keys.heart(name))
+    replies = pipe.execute(raise_on_error=False)
     hearts = {}
-    for name, value in zip(names, values, strict=True):
+    for name, value, ttl_s in zip(names, replies[::2], replies[1::2], strict=True):
+        for reply in (value, ttl_s):
+            if isinstance(reply, redis.RedisError) and "WRONGTYPE" not in str(reply):
+                raise reply
+        if not isinstance(value, bytes) or not 0 <= ttl_s <= LIFETIME_S:
+            continue
         fields = _decode(value)
         if fields is not None:
-            hearts[name.decode(errors="replace")[prefix:]] = fields
+            hearts[name] = fields
     return hearts
 
 
-def _decode(value: bytes | None) -> Heart | None:
-    if value is None or len(value) > MAX_HEART_BYTES:
+def _decode(value: bytes) -> Heart | None:
+    if len(value) > MAX_HEART_BYTES:
         return None
     try:
         fields = msgpack.unpackb(
@@ -43,6 +57,4 @@ def _decode(value: bytes | None) -> Heart | None:
         )
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError):
         return None
-    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
-        return None
-    return fields
+    return clean(fields)

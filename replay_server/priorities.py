@@ -58,7 +58,8 @@ class Priorities:
 
         Args:
             count: how many ids.
-            priorities: one each, or None for the largest seen so far.
+            priorities: one each, or None for the largest seen so far; they are no larger than that
+                either, since any actor could drown all others in them.
         """
         end = self.high + count
         self.evict_below(end - self.capacity)
@@ -69,8 +70,8 @@ class Priorities:
         if priorities is None:
             values = np.full(count, self._leaf_values(np.array([self.max_priority]))[0])
         else:
-            values = self._leaf_values(priorities.astype(np.float64))
-            self.max_priority = max(self.max_priority, float(priorities.max()))
+            known = np.minimum(priorities.astype(np.float64), self.max_priority)
+            values = self._leaf_values(known)
         self._tree.assign(ids % self.capacity, values)
         self.high += count
 

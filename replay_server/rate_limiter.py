@@ -4,6 +4,7 @@ Source:
     Cassirer et al. (2021), Reverb; reverb/rate_limiters.py and rate_limiter.cc.
 """
 
+import math
 from dataclasses import asdict, dataclass
 
 import msgpack
@@ -14,6 +15,9 @@ from common.errors import ConfigError
 from common.keys import Keys
 from common.segment import MAX_FRAMES
 from replay_server.connection import call
+
+MAX_PACKED_BYTES = 4096
+"""Longest accepted state; a whole one takes about a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +157,18 @@ def read_limiter(connection: redis.Redis, keys: Keys) -> LimiterState | None:
 
 
 def decode_limiter(packed: bytes | None) -> LimiterState | None:
-    """Returns the state in the key's value, or None where there is none."""
+    """Returns the state in the key's value, or None where there is none or it makes no sense."""
     if packed is None:
         return None
-    try:
-        return LimiterState(**msgpack.unpackb(packed, max_ext_len=0))
-    except (ValueError, TypeError, msgpack.UnpackException):
+    if len(packed) > MAX_PACKED_BYTES:
         return None
+    try:
+        state = LimiterState(**msgpack.unpackb(packed, max_ext_len=0))
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError):
+        return None
+    counts = (state.inserted, state.sampled, state.max_inserted)
+    allowed = (state.may_sample, state.may_insert)
+    sound = all(type(count) is int and count >= 0 for count in counts) and all(
+        type(flag) is bool for flag in allowed
+    )
+    return state if sound and math.isfinite(state.samples_per_insert) else None

@@ -24,11 +24,19 @@ def test_new_transitions_get_the_largest_priority_seen() -> None:
 
 def test_priorities_of_the_actor_count_from_the_start() -> None:
     priorities = Priorities(8, alpha=0.5)
+    priorities.append(1, None)
+    priorities.update(ids(0), floats(9.0))
     priorities.append(3, floats(4.0, 9.0, 0.0))
     values = priorities.window_values()
-    assert values[:2].tolist() == [2.0, 3.0]
-    assert 0 < values[2] < 0.01
-    assert priorities.max_priority == 9.0
+    assert values[1:3].tolist() == [2.0, 3.0]
+    assert 0 < values[3] < 0.01
+
+
+def test_no_actor_can_drown_the_others_in_its_priorities() -> None:
+    priorities = Priorities(8, alpha=1.0)
+    priorities.append(2, floats(3e38, 1e6))
+    priorities.append(1, None)
+    assert priorities.window_values().tolist() == [1.0, 1.0, 1.0]
 
 
 def test_updates_of_evicted_unknown_and_broken_are_dropped() -> None:
@@ -53,8 +61,10 @@ def test_an_invalid_transition_never_comes_back() -> None:
 
 def test_a_segment_larger_than_the_window_keeps_its_newest_part() -> None:
     priorities = Priorities(3, alpha=1.0)
+    priorities.append(1, None)
+    priorities.update(ids(0), floats(9.0))
     priorities.append(7, floats(1, 2, 3, 4, 5, 6, 7))
-    assert (priorities.low, priorities.high) == (4, 7)
+    assert (priorities.low, priorities.high) == (5, 8)
     assert priorities.window_values().tolist() == [5.0, 6.0, 7.0]
     priorities.check_valid()
 
@@ -82,7 +92,8 @@ def test_the_window_against_a_dictionary(capacity: int, steps: list[tuple[int, i
     model: dict[int, float] = {}
     for count, evicted in steps:
         new = rng.uniform(0.5, 2.0, count).astype(np.float32)
-        model.update(zip(range(priorities.high, priorities.high + count), new, strict=True))
+        known = np.minimum(new, np.float32(priorities.max_priority))
+        model.update(zip(range(priorities.high, priorities.high + count), known, strict=True))
         priorities.append(count, new)
         low = max(priorities.high - capacity, priorities.low)
         touched = rng.integers(0, priorities.high + 3, 10)
