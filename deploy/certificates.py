@@ -1,6 +1,6 @@
 """Certificates of the head: an authority of its own, the server's certificate, one for each client."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from common.machine_home import create_private, machine_home, write_private
 
 _AUTHORITY = "ApexMania"
-_AUTHORITY_LIFE = datetime.timedelta(days=3653)
-_SERVER_LIFE = datetime.timedelta(days=397)
-_RENEW_BEFORE = datetime.timedelta(days=30)
-_CLOCKS_DIFFER = datetime.timedelta(days=1)
+_AUTHORITY_LIFE = dt.timedelta(days=3653)
+_SERVER_LIFE = dt.timedelta(days=397)
+_RENEW_BEFORE = dt.timedelta(days=30)
+_CLOCKS_DIFFER = dt.timedelta(days=1)
 _ALWAYS = ("127.0.0.1", "localhost")
 _OTHER_USES = (
     *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
@@ -91,7 +91,7 @@ def client_identity(name: str) -> str:
     """
     signer = _authority()
     key = ec.generate_private_key(ec.SECP256R1())
-    left = signer.certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    left = signer.certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
     certificate = (
         _builder(name, key.public_key(), signer, left)
         .add_extension(_usage(ExtendedKeyUsageOID.CLIENT_AUTH), critical=False)
@@ -150,7 +150,7 @@ def _issued(file: Path, signer: _Signer) -> bool:
         certificate.verify_directly_issued_by(signer.certificate)
     except (OSError, ValueError, TypeError, InvalidSignature):
         return False
-    soon = datetime.datetime.now(datetime.UTC) + _RENEW_BEFORE
+    soon = dt.datetime.now(dt.UTC) + _RENEW_BEFORE
     return certificate.not_valid_after_utc > soon
 
 
@@ -158,12 +158,12 @@ def _builder(
     name: str,
     key: ec.EllipticCurvePublicKey,
     signer: _Signer | None,
-    life: datetime.timedelta,
+    life: dt.timedelta,
 ) -> x509.CertificateBuilder:
     """Returns an unsigned certificate; without a signer it is the authority's own."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuing_key = key if signer is None else signer.key.public_key()
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +21,12 @@ from deploy.fleet import Fleet
 from deploy.interrupts import Interrupts
 from deploy.ray_cluster import private_ray
 from deploy.recorder import Recorder
-from deploy.redis_program import find_program
-from deploy.redis_server import PrivateRedis, check_foreign
+from deploy.redis_listen import Listen
 from deploy.roster import Roster
 from deploy.run_files import read_progress
 from deploy.run_folder import RunFolder
 from deploy.run_name import name_taken
+from deploy.run_redis import RunRedis, foreign_run_redis, private_run_redis
 from deploy.user_sync import UserSync
 from deploy.watch import INTERRUPTED, Watch
 from learner.checkpoint_folder import CheckpointFolder
@@ -99,6 +98,7 @@ class Launcher:
         console: tells the person in front of it.
         redis_url: the user's own Redis, or None for a private one.
         resume: whether the run continues.
+        listen: where other machines reach the private Redis, or None for loopback alone.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Launcher:
         console: RunConsole,
         redis_url: str | None,
         resume: bool,
+        listen: Listen | None = None,
     ) -> None:
         self._folder = folder
         self._contract = contract
@@ -116,6 +117,7 @@ class Launcher:
         self._console = console
         self._redis_url = redis_url
         self._resume = resume
+        self._listen = listen
         self._keys = Keys(folder.name)
         self._roster = Roster()
         self.progress = read_progress(folder)
@@ -135,8 +137,9 @@ class Launcher:
         """
         conditions = EndConditions(self._config, self.progress.evaluations)
         self._console.say("Starting Redis, Ray, replay service, learner and actors ...")
-        with self._redis() as url, self._ray():
+        with self._redis() as redis, self._ray():
             interrupts.take_over()
+            url = redis.url("launcher")
             connection = connect(url, name="launcher")
             if self._resume:
                 self._make_room(connection, url)
@@ -146,21 +149,21 @@ class Launcher:
             control = Control(connection, self._keys)
             control.set("running")
             self._roster.add(*(f"actor-{index}" for index in range(self._config.actors.count)))
-            sync = UserSync(url, self._keys, roster=self._roster, own_users=self._redis_url is None)
+            sync = UserSync(url, self._keys, roster=self._roster, own_users=redis.private)
             sync.start()
             fleet = Fleet()
             watch = Watch(
                 url=url,
                 keys=self._keys,
                 fleet=fleet,
-                recorder=Recorder(url, self._keys, self._folder, self.progress),
+                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress),
                 progress=self.progress,
                 console=self._console,
                 conditions=conditions,
                 check=sync.raise_failure,
             )
             try:
-                self._start(fleet, url)
+                self._start(fleet, redis)
                 self.outcome.reason = watch.follow(interrupts)
                 self._end(fleet, watch, control)
                 self.outcome.ended_well = True
@@ -174,23 +177,10 @@ class Launcher:
                     withdraw_run(connection, self._keys.run)
                 watch.record_rest()
 
-    @contextlib.contextmanager
-    def _redis(self) -> Iterator[str]:
+    def _redis(self) -> contextlib.AbstractContextManager[RunRedis]:
         if self._redis_url is not None:
-            check_foreign(self._redis_url, may_be_full=self._resume)
-            yield self._redis_url
-            return
-        server = PrivateRedis(
-            find_program(),
-            folder=self._folder.redis,
-            log=self._folder.logs / "redis.log",
-            max_bytes=self._config.replay.max_redis_bytes,
-        )
-        server.start()
-        try:
-            yield server.url
-        finally:
-            server.stop()
+            return foreign_run_redis(self._redis_url, resume=self._resume)
+        return private_run_redis(self._folder, self._config, listen=self._listen)
 
     def _make_room(self, connection: Any, url: str) -> None:  # noqa: ANN401 - redis belongs to replay_server
         """Trims what a run that stopped on a full Redis left behind; refuses if it is full even so."""
@@ -216,26 +206,36 @@ class Launcher:
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))
         return private_ray(num_cpus=members, run_folder=self._folder.path, logs=self._folder.logs)
 
-    def _start(self, fleet: Fleet, url: str) -> None:
+    def _start(self, fleet: Fleet, redis: RunRedis) -> None:
         contract = self._contract
-        common: dict[str, Any] = {"redis_url": url, "run": self._folder.name}
+        common: dict[str, Any] = {"run": self._folder.name}
         run_dir = self._folder.path
-        fleet.add(REPLAY, ray.remote(ReplayServiceActor), **common)
+        fleet.add(REPLAY, ray.remote(ReplayServiceActor), redis_url=redis.url("replay"), **common)
         fleet.add(
             LEARNER,
             LearnerActor,
             contract,
             **common,
+            redis_url=redis.url("learner"),
             run_dir=run_dir,
             resume=self._resume,
             num_gpus=self._learner_gpus(),
         )
         for index in range(self._config.actors.count):
+            name = f"actor-{index}"
+            url = redis.actor_url(name)
             fleet.add(
-                f"actor-{index}", DrivingActor, contract, **common, run_dir=run_dir, index=index
+                name,
+                DrivingActor,
+                contract,
+                redis_url=url,
+                **common,
+                run_dir=run_dir,
+                index=index,
             )
         if self._config.evaluation.every_s > 0 and self._config.game.runs_by_itself:
-            fleet.add(EVALUATOR, EvaluatorActor, contract, **common, run_dir=run_dir)
+            url = redis.url("evaluator")
+            fleet.add(EVALUATOR, EvaluatorActor, contract, redis_url=url, **common, run_dir=run_dir)
 
     def _end(self, fleet: Fleet, watch: Watch, control: Control) -> None:
         """Drains the fleet: the learner writes its checkpoint first, then everybody stops.

@@ -4,8 +4,9 @@ from typing import Any
 
 from common.errors import ConfigError
 from common.keys import Keys
-from deploy.redis_server import private_url, require_address
+from deploy.foreign_redis import require_address
 from deploy.run_folder import RunFolder
+from deploy.run_redis import reader_url
 from replay_server.connection import OUTAGES, ask_server, call, connect
 from replay_server.hearts import read_all
 
@@ -14,7 +15,7 @@ _STREAMS = ("index", "episodes", "quarantine", "metrics", "evaluations")
 
 def read_hearts(folder: RunFolder) -> dict[str, dict[str, Any]]:
     """Returns the heartbeats of a running run; nothing where its Redis cannot be asked."""
-    url = private_url(folder.redis)
+    url = reader_url(folder)
     if url is None:
         return {}
     try:
@@ -34,7 +35,7 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
         ConfigError: it has no Redis that could be asked.
         ApexManiaError: Redis is away or refuses the password.
     """
-    address = url or private_url(folder.redis)
+    address = url or reader_url(folder)
     if address is None:
         raise ConfigError(
             f"The run {folder.name} has no Redis of its own.",

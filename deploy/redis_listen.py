@@ -124,6 +124,30 @@ def require_free(listen: Listen) -> None:
                 raise _not_bound(error, host, listen) from error
 
 
+def free_port(*, preferred: int | None = None) -> int:
+    """Returns a free loopback port.
+
+    Args:
+        preferred: port to take if it is free.
+    """
+    for port in (preferred, 0):
+        if port is None:
+            continue
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            free: int = listener.getsockname()[1]
+            return free
+    raise MachineError(
+        f"No free port was found on {LOOPBACK}.",
+        "the system refused to bind any",
+        "close programs that hold many connections, then try again",
+    )
+
+
 def keep_listen(listen: Listen) -> None:
     """Remembers the address in the machine's home, for the commands that invite actors."""
     text = json.dumps(listen.to_dict(), indent=2) + "\n"

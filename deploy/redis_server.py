@@ -1,8 +1,5 @@
 """Starts a private Redis in the run folder, keeps it alive, and stops what it started."""
 
-import os
-import secrets
-import socket
 import subprocess
 import threading
 import time
@@ -10,13 +7,17 @@ from pathlib import Path
 
 import structlog
 
-from common.errors import ApexManiaError, MachineError, UnreachableError
-from common.wire import MAX_VALUE_BYTES
+from common.errors import ApexManiaError, MachineError
+from common.machine_home import write_private
 from deploy import child_process
-from deploy.redis_address import redacted
+from deploy.certificates import authority_pem, member_identity, server_files
+from deploy.head_secrets import role_password
+from deploy.redis_address import compose_address
+from deploy.redis_configuration import Doors, configuration
+from deploy.redis_listen import LOOPBACK, Listen, free_port, require_free
 from deploy.redis_program import RedisProgram
+from deploy.redis_users import RunUsers
 from replay_server.connection import OUTAGES, check_server, connect
-from replay_server.write_probe import probe_write
 
 _log = structlog.get_logger()
 
@@ -30,25 +31,38 @@ _BACKOFF_MOST_S = 10.0
 
 
 class PrivateRedis:
-    """A Redis of our own on a loopback port, restarted with its data when it dies or hangs.
+    """A Redis of our own, restarted with its data when it dies or hangs.
 
-    The port and the password are written once and kept, so that a resumed run and every process that
-    was connected find the same server again.
+    Its port is kept in its folder and the passwords in the machine's home, so that a resumed run and every
+    process that was connected find the same server again.
     """
 
-    def __init__(self, program: RedisProgram, *, folder: Path, log: Path, max_bytes: int) -> None:
+    def __init__(
+        self,
+        program: RedisProgram,
+        *,
+        folder: Path,
+        log: Path,
+        max_bytes: int,
+        run: str = "*",
+        listen: Listen | None = None,
+    ) -> None:
         """Prepares the server; ``start`` starts it.
 
         Args:
             program: the server program.
-            folder: holds its configuration, password and append-only file.
+            folder: holds its configuration, the hashes of its users' passwords and its append-only file.
             log: file that takes its output.
             max_bytes: memory beyond which it refuses writes (bytes).
+            run: name of the run whose keys its users may touch; ``*`` stands for any.
+            listen: where other machines reach it, or None for loopback alone.
         """
         self._program = program
         self._folder = folder
         self._log = log
         self._max_bytes = max_bytes
+        self._listen = listen
+        self.users = RunUsers(folder / "users.acl", run)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._up = threading.Event()
@@ -67,17 +81,10 @@ class PrivateRedis:
         """Starts the server and waits until it answers.
 
         Raises:
-            MachineError: it could not be started here.
+            ConfigError: the address to listen on is not this machine's.
+            MachineError: it could not be started here, or its port is taken.
         """
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        password_file = self._folder / "password"
-        if not password_file.exists():
-            _write_private(password_file, secrets.token_hex(32))
-        password = password_file.read_text(encoding="utf-8")
-        self.port = free_port(preferred=_read_port(self._folder / "port"))
-        _write_private(self._folder / "port", str(self.port))
-        self.url = f"redis://:{password}@127.0.0.1:{self.port}/0"
-        _write_private(self._folder / "redis.conf", self._configuration(password))
+        self._prepare()
         self._thread.start()
         while not self._up.wait(_POLL_S):
             if self._failure is not None:
@@ -97,27 +104,33 @@ class PrivateRedis:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _configuration(self, password: str) -> str:
-        return "\n".join(
-            (
-                "bind 127.0.0.1",
-                "protected-mode yes",
-                f"port {self.port}",
-                f"requirepass {password}",
-                f'dir "{self._folder}"',
-                "daemonize no",
-                "databases 1",
-                "appendonly yes",
-                "appendfsync everysec",
-                'save ""',
-                f"maxmemory {self._max_bytes}",
-                "maxmemory-policy noeviction",
-                f"proto-max-bulk-len {MAX_VALUE_BYTES}",
-                # One segment's frames a node: Redis frees a node only when all of its entries are trimmed.
-                "stream-node-max-bytes 4096",
-                "",
+    def address(self, user: str, password: str, *, host: str = LOOPBACK) -> str:
+        """Returns the server's address for one user; see ``address``."""
+        return address(self.port, user, password, listen=self._listen, host=host)
+
+    def _prepare(self) -> None:
+        """Writes what the server reads: where it listens, its users, its limits; nothing secret."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self._folder / "password").unlink(missing_ok=True)  # of runs before there were users
+        if self._listen is None:
+            self.port = free_port(preferred=kept_port(self._folder))
+            doors = Doors(self.port)
+        else:
+            require_free(self._listen)
+            self.port = self._listen.port
+            doors = Doors(
+                self.port,
+                hosts=(self._listen.host,),
+                files=server_files(self._listen.host) if self._listen.tls else None,
+                mutual_tls=self._listen.mutual_tls,
             )
+        self.users.write()
+        text = configuration(
+            doors, data=self._folder, users=self.users.file, max_bytes=self._max_bytes
         )
+        write_private(self._folder / "redis.conf", text)
+        write_private(self._folder / "port", str(self.port))
+        self.url = self.address("launcher", role_password("launcher"))
 
     def _supervise(self) -> None:
         """Runs in the thread that owns the server, because the kernel ties its life to this thread."""
@@ -207,95 +220,43 @@ class PrivateRedis:
         words = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = words[-1] if words else "it printed nothing"
         return MachineError(
-            f"{self._program.path} did not start on 127.0.0.1:{self.port} "
+            f"{self._program.path} did not start on port {self.port} "
             f"(exit code {self._process.poll()}).",
             f"its last line: {last}",
             f"read {self._log}; another server: --redis redis://:PASSWORD@HOST:PORT",
         )
 
 
-def free_port(*, preferred: int | None = None) -> int:
-    """Returns a free loopback port.
-
-    Args:
-        preferred: port to take if it is free.
-    """
-    for port in (preferred, 0):
-        if port is None:
-            continue
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            free: int = listener.getsockname()[1]
-            return free
-    raise MachineError(
-        "No free port was found on 127.0.0.1.",
-        "the system refused to bind any",
-        "close programs that hold many connections, then try again",
-    )
-
-
-def private_url(folder: Path) -> str | None:
-    """Returns the address of the private Redis of a run, or None where it never had one.
+def kept_port(folder: Path) -> int | None:
+    """Returns the port that a server of this folder had last, or None where it never had one.
 
     Args:
         folder: the server's folder in the run.
     """
-    port = _read_port(folder / "port")
-    if port is None or not (folder / "password").exists():
-        return None
-    password = (folder / "password").read_text(encoding="utf-8")
-    return f"redis://:{password}@127.0.0.1:{port}/0"
-
-
-def check_foreign(url: str, *, may_be_full: bool = False) -> None:
-    """Checks the user's own server before anything is started.
-
-    Args:
-        url: as given to ``--redis``.
-        may_be_full: for a run that goes on: trimming its log may make the room that it needs.
-
-    Raises:
-        ApexManiaError: it is away, too old, full, or refuses the password.
-    """
-    require_address(url)
-    connection = connect(url, name="launcher")
-    check_server(connection, url=url, may_be_full=may_be_full)
-    if not may_be_full:
-        probe_write(connection, shown=redacted(url))
-    connection.close()
-
-
-def require_address(url: str) -> None:
-    """Refuses a text that is no address, before anything connects to it.
-
-    Args:
-        url: as given to ``--redis``.
-
-    Raises:
-        UnreachableError: it is none.
-    """
     try:
-        connect(url, name="launcher").close()
-    except ValueError as error:
-        raise UnreachableError(
-            f"--redis {redacted(url)!r} is not a Redis address.",
-            str(error),
-            "--redis redis://:PASSWORD@HOST:6379/0",
-        ) from error
-
-
-def _read_port(file: Path) -> int | None:
-    try:
-        return int(file.read_text(encoding="utf-8"))
+        return int((folder / "port").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _write_private(file: Path, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
+def address(
+    port: int, user: str, password: str, *, listen: Listen | None = None, host: str = LOOPBACK
+) -> str:
+    """Returns the address of a private Redis for one user.
+
+    Args:
+        port: where it listens.
+        user: user on the server.
+        password: of the user.
+        listen: how other machines reach it, which says how everybody does.
+        host: address of the server as the user sees it.
+    """
+    encrypted = listen is not None and listen.tls
+    return compose_address(
+        host=host,
+        port=port,
+        user=user,
+        password=password,
+        ca_pem=authority_pem() if encrypted else None,
+        identity_pem=member_identity() if listen is not None and listen.mutual_tls else None,
+    )

@@ -11,6 +11,7 @@ from common.config import Config
 from common.contract import code_version
 from common.critical import critical_changes
 from common.errors import CorruptError
+from deploy.redis_listen import Listen
 from deploy.run_files import read_values
 from deploy.run_folder import RunFolder, write_json
 
@@ -62,7 +63,25 @@ class RunRecord:
         """``private``, or the address of the user's own Redis without its password."""
         return str(self.values.get("redis", PRIVATE))
 
-    def begin(self, *, config: Config, preset: str, redis: str, command: list[str]) -> None:
+    @property
+    def listen(self) -> Listen | None:
+        """Where its Redis listens for other machines, or None for loopback alone.
+
+        Raises:
+            CorruptError: the record is damaged.
+        """
+        values = self.values.get("listen")
+        return Listen.from_dict(values) if isinstance(values, dict) else None
+
+    def begin(
+        self,
+        *,
+        config: Config,
+        preset: str,
+        redis: str,
+        command: list[str],
+        listen: Listen | None = None,
+    ) -> None:
         """Adds a start.
 
         Args:
@@ -70,8 +89,10 @@ class RunRecord:
             preset: its starting point.
             redis: which Redis, without a password.
             command: the command line.
+            listen: where its Redis listens for other machines, kept for the next start.
         """
         self.values |= {"run": self.folder.name, "preset": preset, "redis": redis}
+        self.values["listen"] = None if listen is None else listen.to_dict()
         self.values["critical_changes"] = [
             {"key": key, "proven": proven, "chosen": chosen}
             for key, proven, chosen in critical_changes(config)

@@ -6,6 +6,7 @@ from pathlib import Path
 from common.config import Config
 from common.errors import ConfigError
 from deploy import config_file
+from deploy.redis_listen import NOWHERE, Listen, parse_listen
 from deploy.run_folder import DEFAULT_RUNS, RunFolder, create, open_run
 from deploy.run_record import PRIVATE, RunRecord
 
@@ -24,6 +25,9 @@ class TrainRequest:
         run_dir: folder of a new run.
         resume: folder of the run to continue.
         redis_url: the user's own Redis.
+        listen: address on which other machines reach the private Redis, ``none`` for no address any more.
+        insecure_lan: whether it shall listen without encryption.
+        mutual_tls: whether clients need a certificate.
     """
 
     config: Path | None = None
@@ -32,6 +36,9 @@ class TrainRequest:
     run_dir: Path | None = None
     resume: Path | None = None
     redis_url: str | None = None
+    listen: str | None = None
+    insecure_lan: bool = False
+    mutual_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class TrainPlan:
         config: resolved configuration.
         preset: name of the starting point.
         resumed: the run that continues, or None for a new one.
+        listen: where other machines reach the private Redis, or None for loopback alone.
         notices: what the person should know of the configuration.
     """
 
@@ -50,6 +58,7 @@ class TrainPlan:
     config: Config
     preset: str
     resumed: RunFolder | None
+    listen: Listen | None = None
     notices: tuple[str, ...] = ()
 
     def open_folder(self) -> RunFolder:
@@ -72,7 +81,37 @@ def make_plan(request: TrainRequest) -> TrainPlan:
         file=request.config, preset=request.preset, settings=request.settings, say=notices.append
     )
     notices += _users_game(config)
-    return TrainPlan(request, config, request.preset or _PROVEN, None, tuple(notices))
+    listen = _listen(request, None)
+    return TrainPlan(request, config, request.preset or _PROVEN, None, listen, tuple(notices))
+
+
+def _listen(request: TrainRequest, kept: Listen | None) -> Listen | None:
+    """Returns where to listen: as asked for, else as the run that goes on did.
+
+    Raises:
+        ConfigError: the options contradict each other.
+    """
+    how = {"--insecure-lan": request.insecure_lan, "--mutual-tls": request.mutual_tls}
+    given = [name for name, on in how.items() if on]
+    if request.redis_url is not None and (request.listen is not None or given):
+        raise ConfigError(
+            "--listen does not go with --redis.",
+            "where your own Redis listens, and how, is in its own configuration",
+            "leave it away, or take the private Redis: leave --redis and APEXMANIA_REDIS_URL away",
+        )
+    if request.listen is None:
+        if given:
+            raise ConfigError(
+                f"{given[0]} needs --listen.",
+                "without it Redis is reached from this machine alone",
+                f"apexmania train --listen ADDRESS {given[0]}",
+            )
+        return kept
+    if request.listen == NOWHERE:
+        return None
+    return parse_listen(
+        request.listen, insecure=request.insecure_lan, mutual_tls=request.mutual_tls
+    )
 
 
 def _users_game(config: Config) -> list[str]:
@@ -117,4 +156,4 @@ def _resume(request: TrainRequest, path: Path) -> TrainPlan:
             f"apexmania train --resume {path}" + (" --redis URL" if foreign else ""),
         )
     config = config_file.load_config(file=folder.config_file, settings=request.settings)
-    return TrainPlan(request, config, record.preset, folder)
+    return TrainPlan(request, config, record.preset, folder, _listen(request, record.listen))

@@ -12,11 +12,13 @@ from common.run_size import require_possible
 from deploy.aftermath import closing_text, finish_run
 from deploy.console import RunConsole, open_console
 from deploy.critical_notice import critical_notice
+from deploy.foreign_redis import check_foreign
 from deploy.interrupts import Interrupts
 from deploy.launch_logging import log_to
 from deploy.launcher import Launcher, open_contract
 from deploy.redis_address import redacted, redacted_text
-from deploy.redis_server import check_foreign
+from deploy.redis_listen import Listen, keep_listen, require_free
+from deploy.redis_program import find_program
 from deploy.run_folder import RunFolder, RunLock, point_latest
 from deploy.run_name import require_free_name
 from deploy.run_record import RunRecord
@@ -62,6 +64,8 @@ def run_training(request: TrainRequest) -> Trained:
         check_foreign(request.redis_url, may_be_full=plan.resumed is not None)
         if plan.resumed is None and request.run_dir is not None:
             require_free_name(request.redis_url, request.run_dir.resolve().name)
+    if plan.listen is not None:
+        _require_possible(plan.listen)
     folder = plan.open_folder()
     with contextlib.ExitStack() as stack:
         stack.enter_context(discarded_if_taken(folder))
@@ -76,6 +80,7 @@ def run_training(request: TrainRequest) -> Trained:
             preset=plan.preset,
             redis="private" if request.redis_url is None else redacted(request.redis_url),
             command=[redacted_text(word) for word in sys.argv],
+            listen=plan.listen,
         )
         console = open_console(title=folder.name)
         _greet(console, plan, folder)
@@ -85,8 +90,20 @@ def run_training(request: TrainRequest) -> Trained:
             console=console,
             redis_url=request.redis_url,
             resume=plan.resumed is not None,
+            listen=plan.listen,
         )
         return _launch(launcher, plan=plan, record=record, console=console, interrupts=interrupts)
+
+
+def _require_possible(listen: Listen) -> None:
+    """Finds out whether a Redis can listen there, and remembers the address for ``token create``.
+
+    Raises:
+        ApexManiaError: it is another machine's, taken, or no server here can encrypt.
+    """
+    find_program(tls=listen.tls)
+    require_free(listen)
+    keep_listen(listen)
 
 
 def _launch(
@@ -146,6 +163,7 @@ def _greet(console: RunConsole, plan: TrainPlan, folder: RunFolder) -> None:
         f"{config.actors.count} actor{'s' if config.actors.count != 1 else ''}; "
         "Ctrl-C once ends in order, twice at once"
     )
-    for notice in (*plan.notices, critical_notice(config, preset=plan.preset)):
+    reached = None if plan.listen is None else plan.listen.notice
+    for notice in (*plan.notices, critical_notice(config, preset=plan.preset), reached):
         if notice:
             console.say(notice)

@@ -33,6 +33,31 @@ def train(
             help="Your own Redis >= 7, as redis://:PASSWORD@HOST:PORT/0; better in APEXMANIA_REDIS_URL."
         ),
     ] = None,
+    listen: Annotated[
+        str | None,
+        Parameter(
+            help="Address of this machine, as ADDRESS[:PORT], on which actors of other machines reach "
+            "the run's Redis (port 6390, TLS); none ends it for a resumed run."
+        ),
+    ] = None,
+    insecure_lan: Annotated[
+        bool,
+        Parameter(
+            name="--insecure-lan",
+            negative="",
+            help="Listen without encryption, for a network where you trust everybody.",
+            show_default=False,
+        ),
+    ] = False,
+    mutual_tls: Annotated[
+        bool,
+        Parameter(
+            name="--mutual-tls",
+            negative="",
+            help="Demand a certificate of every client; join strings bring one.",
+            show_default=False,
+        ),
+    ] = False,
     json_output: Json = False,
 ) -> int:
     """Prints the run's folder, or its summary as JSON."""
@@ -56,6 +81,9 @@ def train(
         run_dir=run_dir,
         resume=resume,
         redis_url=given_address(redis, resume=resume),
+        listen=listen,
+        insecure_lan=insecure_lan,
+        mutual_tls=mutual_tls,
     )
     trained = run_training(request)
     print(json.dumps(trained.summary, indent=2) if json_output else trained.folder.path)

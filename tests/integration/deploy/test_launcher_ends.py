@@ -22,6 +22,7 @@ from deploy.launcher import LEARNER, Launcher, open_contract
 from deploy.restarts import Restarts
 from deploy.run_folder import RunFolder, point_latest
 from deploy.run_name import NameTakenError, require_free_name
+from deploy.run_redis import RunRedis
 from deploy.train_plan import TrainRequest
 from deploy.training import run_training
 from replay_server.connection import connect
@@ -35,7 +36,7 @@ class _OneMember(Launcher):
 
     behaviour: Callable[[], None]
 
-    def _start(self, fleet: Fleet, url: str) -> None:  # noqa: ARG002 - the launcher's signature
+    def _start(self, fleet: Fleet, redis: RunRedis) -> None:  # noqa: ARG002 - the launcher's signature
         behaviour = self.behaviour
 
         class Member:

@@ -2,6 +2,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,13 @@ import pytest
 from common.config import Config
 from common.errors import ApexManiaError, MachineError, MismatchError, UnreachableError
 from deploy import cli, redis_program
+from deploy.foreign_redis import check_foreign
+from deploy.head_secrets import role_passwords
+from deploy.redis_listen import free_port
 from deploy.redis_program import RedisProgram
-from deploy.redis_server import PrivateRedis, check_foreign, free_port
+from deploy.redis_server import PrivateRedis
 from deploy.run_folder import RunFolder
-from replay_server.connection import OUTAGES, connect
+from replay_server.connection import OUTAGES, connect, wait_for_server
 
 pytestmark = pytest.mark.redis
 
@@ -51,8 +55,8 @@ def _within(seconds: float, pid_before: int | None, server: PrivateRedis) -> Non
 
 def test_it_takes_weights_of_a_wide_network(server: PrivateRedis) -> None:
     connection = connect(server.url, name="test")
-    connection.set("weights", bytes(20_000_000))
-    assert connection.strlen("weights") == 20_000_000
+    connection.set("am:weights", bytes(20_000_000))
+    assert connection.strlen("am:weights") == 20_000_000
     connection.close()
 
 
@@ -60,14 +64,14 @@ def test_what_is_trimmed_from_the_log_gives_its_memory_back(server: PrivateRedis
     connection = connect(server.url, name="test")
     empty: int = connection.info("memory")["used_memory"]
     for seq in range(1, 41):
-        connection.xadd("frames", {"f": bytes(63 * 64 * 64)}, id=f"1-{seq}")
-        connection.xtrim("frames", minid=f"1-{seq}", approximate=False)
-    assert connection.xlen("frames") == 1
+        connection.xadd("am:frames", {"f": bytes(63 * 64 * 64)}, id=f"1-{seq}")
+        connection.xtrim("am:frames", minid=f"1-{seq}", approximate=False)
+    assert connection.xlen("am:frames") == 1
     assert connection.info("memory")["used_memory"] - empty < 3 * 262_144
     connection.close()
 
 
-def test_it_listens_on_loopback_only_with_a_password_nobody_else_can_read(
+def test_it_listens_on_loopback_only_and_its_folder_holds_no_secret(
     server: PrivateRedis, tmp_path: Path
 ) -> None:
     assert server.pid is not None
@@ -75,10 +79,62 @@ def test_it_listens_on_loopback_only_with_a_password_nobody_else_can_read(
         c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"
     ]
     assert set(listening) == {"127.0.0.1"}
-    for name in ("password", "redis.conf", "port"):
+    for name in ("users.acl", "redis.conf", "port"):
         assert (tmp_path / "redis" / name).stat().st_mode & 0o077 == 0
-    password = (tmp_path / "redis" / "password").read_text()
-    assert password not in " ".join(psutil.Process(server.pid).cmdline())
+    held = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    held.append(" ".join(psutil.Process(server.pid).cmdline()).encode())
+    for password in role_passwords().values():
+        assert not any(password.encode() in text for text in held)
+
+
+def test_nobody_gets_in_without_a_user(server: PrivateRedis) -> None:
+    for url in (f"redis://127.0.0.1:{server.port}/0", f"redis://:x@127.0.0.1:{server.port}/0"):
+        with pytest.raises(MismatchError):
+            check_foreign(url)
+
+
+def test_a_folder_from_before_there_were_users_keeps_data_and_port_and_loses_its_password(
+    tmp_path: Path,
+) -> None:
+    program = redis_program.find_program()
+    port = free_port()
+    old = subprocess.Popen(
+        [
+            program.path,
+            "--port",
+            str(port),
+            "--requirepass",
+            "old",
+            "--dir",
+            str(tmp_path),
+            "--appendonly",
+            "yes",
+            "--save",
+            "",
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    connection = connect(f"redis://:old@127.0.0.1:{port}/0", name="test")
+    wait_for_server(connection, url="", timeout_s=20)
+    connection.set("am:kept", b"1")
+    connection.close()
+    old.terminate()
+    old.wait()
+    for name, text in {
+        "password": "old",
+        "port": str(port),
+        "redis.conf": "requirepass old",
+    }.items():
+        (tmp_path / name).write_text(text)
+    server = PrivateRedis(program, folder=tmp_path, log=tmp_path / "log", max_bytes=10**8)
+    server.start()
+    try:
+        assert server.port == port
+        assert connect(server.url, name="test").get("am:kept") == b"1"
+        assert not (tmp_path / "password").exists()
+        assert "requirepass" not in (tmp_path / "redis.conf").read_text()
+    finally:
+        server.stop()
 
 
 def test_a_wrong_password_is_a_mismatch(server: PrivateRedis) -> None:
@@ -90,12 +146,12 @@ def test_a_wrong_password_is_a_mismatch(server: PrivateRedis) -> None:
 
 def test_a_killed_server_comes_back_on_its_port_with_its_data(server: PrivateRedis) -> None:
     connection = connect(server.url, name="test")
-    connection.set("kept", b"1")
+    connection.set("am:kept", b"1")
     assert server.pid is not None
     before, port = server.pid, server.port
     os.kill(before, signal.SIGKILL)
     _within(10, before, server)
-    assert connect(server.url, name="test").get("kept") == b"1"
+    assert connect(server.url, name="test").get("am:kept") == b"1"
     assert server.port == port
     assert server.restarts == 1
 
@@ -108,7 +164,7 @@ def test_a_full_server_is_named(program: RedisProgram, tmp_path: Path) -> None:
         connection = connect(server.url, name="test")
         with contextlib.suppress(*OUTAGES):
             for index in range(1000):
-                connection.set(f"k{index}", b"x" * 100_000)
+                connection.set(f"am:k{index}", b"x" * 100_000)
         with pytest.raises(MachineError, match=r"is full") as refused:
             check_foreign(server.url)
         assert "maxmemory" in refused.value.fix
@@ -120,15 +176,17 @@ def test_a_full_server_is_named(program: RedisProgram, tmp_path: Path) -> None:
 @pytest.fixture
 def full_server(tmp_path: Path) -> Iterator[PrivateRedis]:
     """A server whose memory is used up for good: its limit was lowered below what it holds."""
-    server = PrivateRedis(
-        redis_program.find_program(), folder=tmp_path, log=tmp_path / "log", max_bytes=50_000_000
-    )
-    server.start()
-    connection = connect(server.url, name="test")
-    connection.set("held", bytes(3_000_000))
-    connection.config_set("maxmemory", 2_000_000)
+    for max_bytes in (50_000_000, 2_000_000):
+        server = PrivateRedis(
+            redis_program.find_program(), folder=tmp_path, log=tmp_path / "log", max_bytes=max_bytes
+        )
+        server.start()
+        if max_bytes > 2_000_000:
+            connection = connect(server.url, name="test")
+            connection.set("am:held", bytes(3_000_000))
+            connection.close()
+            server.stop()
     yield server
-    connection.close()
     server.stop()
 
 
@@ -142,8 +200,7 @@ def test_a_full_server_is_refused_with_its_figures_and_what_to_do(
     assert "OOM" in error.why
     assert "replay.max_redis_bytes=4000000" in error.fix
     assert "CONFIG SET maxmemory" in error.fix
-    password = full_server.url.split(":")[2].split("@")[0]
-    assert password not in str(error)
+    assert role_passwords()["launcher"] not in str(error)
 
 
 def test_a_full_server_may_be_looked_into(
@@ -172,8 +229,8 @@ def test_stop_leaves_no_process_and_a_new_start_finds_data_port_and_password(
         urls.append(server.url)
         connection = connect(server.url, name="test")
         if len(urls) == 2:
-            assert connection.get("kept") == b"1"
-        connection.set("kept", b"1")
+            assert connection.get("am:kept") == b"1"
+        connection.set("am:kept", b"1")
         server.stop()
         assert not psutil.pid_exists(pid)
     assert urls[0] == urls[1]

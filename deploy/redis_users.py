@@ -1,0 +1,44 @@
+"""The users of a private Redis: passwords from the machine's home, hashes alone in the run folder."""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from common.keys import Keys
+from common.machine_home import write_private
+from deploy.head_secrets import actor_password, role_passwords
+from replay_server.access import acl_lines, digest
+
+
+class RunUsers:
+    """The roles and the run's own actors; who joins by a token is let in while the server runs.
+
+    Args:
+        file: access list that the server reads at each start.
+        run: name of the run; ``*`` stands for any.
+    """
+
+    def __init__(self, file: Path, run: str) -> None:
+        self.file = file
+        self._run = run
+        self._lock = threading.Lock()
+        self._actors: set[str] = set()
+
+    def add_actors(self, names: Iterable[str]) -> None:
+        """Adds actors to the file, so that they are there when the server starts again."""
+        with self._lock:
+            self._actors.update(names)
+            self.write()
+
+    def actor_password(self, name: str) -> str:
+        """Returns the password of one of the run's own actors."""
+        return actor_password(self._run, name)
+
+    def write(self) -> None:
+        """Writes the file."""
+        lines = acl_lines(
+            Keys(self._run),
+            roles={role: digest(password) for role, password in role_passwords().items()},
+            actors={name: digest(self.actor_password(name)) for name in sorted(self._actors)},
+        )
+        write_private(self.file, "\n".join((*lines, "")))
