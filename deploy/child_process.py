@@ -1,5 +1,6 @@
 """Child processes that do not outlive us: a Linux child is told to stop when its parent dies."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ _EXEC_WITH_DEATH_SIGNAL = (
 def start(
     command: Sequence[str | Path],
     *,
-    log: Path,
+    log: Path | None,
     folder: Path,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -27,7 +28,7 @@ def start(
 
     Args:
         command: absolute path of the program, and its arguments.
-        log: file that takes its output.
+        log: file that takes its output; None leaves it where ours goes.
         folder: its working folder.
         environment: its whole environment, or None for ours.
     """
@@ -42,12 +43,12 @@ def start(
             str(int(signal.SIGTERM)),
             *words,
         ]
-    with log.open("ab") as output:
+    with contextlib.nullcontext() if log is None else log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - our own command line
             words,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if output is None else subprocess.STDOUT,
             cwd=folder,
             env=None if environment is None else dict(environment),
             start_new_session=True,

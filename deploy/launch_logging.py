@@ -1,6 +1,7 @@
-"""The launcher's own log: JSON lines in the run folder, so that the terminal stays readable."""
+"""The log of a process that talks to a person: JSON lines in a file, so that the terminal stays readable."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,15 +9,17 @@ import structlog
 
 
 @contextlib.contextmanager
-def log_to(file: Path) -> Iterator[None]:
+def log_to(file: Path, *, level: int = logging.NOTSET) -> Iterator[None]:
     """Sends the log of this process to a file while the context lasts.
 
     Args:
         file: grows over all starts of a run.
+        level: what is less severe is dropped.
     """
     before = structlog.get_config()
     with file.open("a", encoding="utf-8") as stream:
         structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(level),
             processors=[
                 structlog.contextvars.merge_contextvars,
                 structlog.processors.add_log_level,

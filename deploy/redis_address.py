@@ -40,6 +40,7 @@ def compose_address(
     password: str,
     ca_pem: str | None = None,
     identity_pem: str | None = None,
+    certified_host: str | None = None,
 ) -> str:
     """Returns the address of a Redis, complete in itself, so that it works on any machine.
 
@@ -50,9 +51,14 @@ def compose_address(
         password: of the user.
         ca_pem: certificate of the only authority to trust; with it the connection is encrypted.
         identity_pem: certificate and key of the client, for a server that demands them.
+        certified_host: host in the server's certificate where it is not ``host``.
     """
     shown = f"[{host}]" if ":" in host else host
-    words = {"ssl_ca_data": ca_pem, "client_identity": identity_pem}
+    words = {
+        "ssl_ca_data": ca_pem,
+        "client_identity": identity_pem,
+        "server_name": certified_host,
+    }
     query = urlencode({name: value for name, value in words.items() if value is not None})
     scheme = "redis" if ca_pem is None else "rediss"
     credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"

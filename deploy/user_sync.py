@@ -9,7 +9,7 @@ from actors.poller import Poller
 from common.keys import Keys
 from deploy.roster import RAY_ACTOR, Roster, places_of
 from deploy.tokens import token_digests
-from replay_server.access import EVERY_RUN, actor_of, actor_rules, actor_user
+from replay_server.access import actor_of, actor_rules, actor_user
 from replay_server.announcement import announce_run, current_run
 from replay_server.connection import call, connect
 from replay_server.registry import put_places, read_places, register
@@ -81,7 +81,7 @@ class UserSync:
                 remove_user(self._redis, actor_user(name))
                 self._applied.pop(name, None)
                 _log.info("actor_shut_out", actor=name, why="its token was revoked")
-        for name in sorted(banned & (tokens.keys() | self._roster.names) - self._banned):
+        for name in sorted(banned & tokens.keys() - self._banned):
             switch_off(self._redis, actor_user(name))
             _log.warning("actor_shut_out", actor=name, why="the replay service banned it")
         self._banned = banned
@@ -90,7 +90,7 @@ class UserSync:
         put_user(
             self._redis,
             actor_user(name),
-            rules=actor_rules(name, EVERY_RUN),
+            rules=actor_rules(name, self._keys),
             password_digest=password_digest,
         )
         self._banned -= {name}

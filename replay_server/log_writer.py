@@ -97,6 +97,7 @@ class LogWriter:
         self._checks_contract = checks_contract
         self._shut_out = ShutOut(url)
         self._failure: MismatchError | None = None
+        self._away = False
         folder = None if spool_dir is None else spool_dir / actor
         self._spool = Spool(folder, spool_max_bytes)
         self._spool.load()
@@ -220,12 +221,13 @@ class LogWriter:
             link = LogLink(self._url, self._keys, self._actor)
             if self._checks_contract and link.fingerprint() != self._contract:
                 link.close()
-                _log.warning("log_of_another_run", actor=self._actor, run=self._keys.run)
+                self._note_away(ConnectionError("this server does not have the run"))
                 return False
             last = link.last_entry()
         except (redis.RedisError, OSError) as error:
             self._note_away(error)
             return False
+        self._away = False
         with self._changed:
             self._agree(last)
             self._changed.notify_all()
@@ -348,7 +350,9 @@ class LogWriter:
         self._link = None
 
     def _note_away(self, error: redis.RedisError | OSError) -> None:
-        _log.warning("log_away", actor=self._actor, error=str(error))
+        if not self._away:
+            _log.warning("log_away", actor=self._actor, error=str(error))
+        self._away = True
         self._failure = self._shut_out.note(error)
 
     def _unsent_bytes(self) -> int:

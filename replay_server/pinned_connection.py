@@ -18,17 +18,29 @@ IDENTITY_PARAMETER = "client_identity"
 """Names the client's certificate and key in an address, as PEM one after the other."""
 
 
+SERVER_NAME_PARAMETER = "server_name"
+"""Names the host in the server's certificate in an address, where it is reached by another one."""
+
+
 class PinnedConnection(SSLConnection):
     """Connects to a server whose certificate the named authority signed for the host's name.
 
     Args:
         client_identity: certificate and key, for a server that demands them.
+        server_name: host in the server's certificate, where the server is reached by another address.
         named: what ``SSLConnection`` takes; without ``ssl_ca_data`` it is used as it is.
     """
 
-    def __init__(self, *, client_identity: str | None = None, **named: Any) -> None:  # noqa: ANN401 - redis-py's own
+    def __init__(
+        self,
+        *,
+        client_identity: str | None = None,
+        server_name: str | None = None,
+        **named: Any,  # noqa: ANN401 - redis-py's own
+    ) -> None:
         super().__init__(**named)
         self._identity = client_identity
+        self._server_name = server_name
 
     def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
         if self.ca_data is None:
@@ -39,7 +51,7 @@ class PinnedConnection(SSLConnection):
         context.load_verify_locations(cadata=self.ca_data)
         if self._identity is not None:
             _load_identity(context, self._identity)
-        return context.wrap_socket(sock, server_hostname=self.host)
+        return context.wrap_socket(sock, server_hostname=self._server_name or self.host)
 
 
 def _load_identity(context: ssl.SSLContext, pem: str) -> None:

@@ -14,7 +14,7 @@ from common.wire import EncodedSegment, decode_meta, renumber
 from replay_server.index import EntryId, format_entry_id
 
 _HEADER = struct.Struct("<II")
-_SUFFIX = ".segment"
+SUFFIX = ".segment"
 _log = structlog.get_logger()
 
 
@@ -86,7 +86,7 @@ class Spool:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob("*.tmp"):
             path.unlink()
-        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
             try:
                 encoded, meta = _read(path)
             except CorruptError as error:
@@ -197,7 +197,7 @@ def _waiting(encoded: EncodedSegment, meta: SegmentMeta) -> Waiting:
 
 def _write(folder: Path, encoded: EncodedSegment) -> Path:
     epoch, _, seq = encoded.entry_id.partition("-")
-    path = folder / f"{int(epoch):020d}-{int(seq):020d}{_SUFFIX}"
+    path = folder / f"{int(epoch):020d}-{int(seq):020d}{SUFFIX}"
     unfinished = path.with_suffix(".tmp")
     header = _HEADER.pack(len(encoded.meta), zlib.crc32(encoded.frames))
     with unfinished.open("wb") as file:
