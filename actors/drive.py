@@ -26,6 +26,7 @@ from common.config import Config
 from common.contract import Contract, make_contract, require_same
 from common.keys import Keys
 from common.network import network_for
+from replay_server.connection import connect
 from replay_server.hearts import Heart
 from replay_server.log_writer import LogWriter, WriterCounters
 
@@ -104,6 +105,8 @@ def run_actor(
     """
     stop = stop or threading.Event()
     with ExitStack() as stack:
+        shared = connect(redis_url, name=place.name, shared=True)
+        stack.callback(shared.close)
         fleet = FleetFollower(
             redis_url,
             keys,
@@ -112,6 +115,7 @@ def run_actor(
             index=place.index,
             count=place.count,
             count_episodes=config.exploration.counted_in == "episodes",
+            shared=shared,
         )
         stack.callback(fleet.close)
         fleet.start()
@@ -123,7 +127,12 @@ def run_actor(
         spec = game_spec(env, config.game)
         require_same(ours=make_contract(config, spec), theirs=contract)
         weights = WeightsFollower(
-            redis_url, keys, name=f"{place.name}-weights", contract=contract.fingerprint
+            redis_url,
+            keys,
+            name=f"{place.name}-weights",
+            contract=contract.fingerprint,
+            on_demand=True,
+            shared=shared,
         )
         stack.callback(weights.close)
         weights.start()
@@ -165,6 +174,7 @@ def run_actor(
             name=place.name,
             facts=vitals.facts,
             period_s=config.actors.heartbeat_s,
+            shared=shared,
         )
         stack.callback(heart.close)
         heart.start()

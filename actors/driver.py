@@ -109,6 +109,7 @@ class Driver:
 
     def _episode(self) -> None:
         """Drives one episode, to its end, to a fault of the game or to the end of the run."""
+        self._weights.want()
         started = self._link.reset()
         if started is None:
             return
@@ -122,6 +123,7 @@ class Driver:
                 continue
             if self._refresh_steps and steps and steps % self._refresh_steps == 0:
                 self._refresh()
+                self._weights.want()
             began_s = time.monotonic()
             action = self._policy.act(observation, self.epsilon)
             try:

@@ -6,7 +6,7 @@ import time
 from actors.insert_budget import InsertBudget
 from actors.poller import Poller
 from common.keys import Keys
-from replay_server.connection import connect
+from replay_server.connection import Client, connect
 from replay_server.control import State
 from replay_server.fleet_view import read_fleet
 from replay_server.rate_limiter import LimiterState
@@ -31,6 +31,7 @@ class FleetFollower:
         count: actors of the fleet to begin with; they share the room that the limiter leaves.
         count_episodes: whether ``episodes`` is needed too.
         period_s: seconds between polls as long as nobody waits to insert.
+        shared: connection to use together with others; None opens one of its own.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class FleetFollower:
         count: int = 1,
         count_episodes: bool = False,
         period_s: float = PERIOD_S,
+        shared: Client | None = None,
     ) -> None:
-        self._connection = connect(url, name=name)
+        self._connection = shared or connect(url, name=name)
+        self._owned = shared is None
         self._keys = keys
         self._poller = Poller(name, self._poll, period_s=period_s, shut_out=ShutOut(url))
         self._count_episodes = count_episodes
@@ -65,7 +68,8 @@ class FleetFollower:
     def close(self) -> None:
         """Stops following."""
         self._poller.close()
-        self._connection.close()
+        if self._owned:
+            self._connection.close()
 
     def raise_failure(self) -> None:
         """Raises what ended the thread, if anything did."""

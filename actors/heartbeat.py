@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from actors.poller import Poller
 from common.keys import Keys
-from replay_server.connection import connect
+from replay_server.connection import Client, connect
 from replay_server.hearts import Heart, beat
 from replay_server.shut_out import ShutOut
 
@@ -23,12 +23,21 @@ class Heartbeat:
         name: name of the process, unique in the run.
         facts: returns what the heartbeat says; called in the thread.
         period_s: seconds between beats; a heartbeat lives for 10 s.
+        shared: connection to use together with others; None opens one of its own.
     """
 
     def __init__(
-        self, url: str, keys: Keys, *, name: str, facts: Callable[[], Heart], period_s: float
+        self,
+        url: str,
+        keys: Keys,
+        *,
+        name: str,
+        facts: Callable[[], Heart],
+        period_s: float,
+        shared: Client | None = None,
     ) -> None:
-        self._connection = connect(url, name=f"{name}-heart")
+        self._connection = shared or connect(url, name=f"{name}-heart")
+        self._owned = shared is None
         self._keys = keys
         self._name = name
         self._facts = facts
@@ -41,7 +50,8 @@ class Heartbeat:
     def close(self) -> None:
         """Stops; the last heartbeat expires by itself."""
         self._poller.close()
-        self._connection.close()
+        if self._owned:
+            self._connection.close()
 
     def raise_failure(self) -> None:
         """Raises what ended the thread, if anything did."""

@@ -17,6 +17,7 @@ from redis.typing import EncodableT, FieldT
 from common.errors import MachineError, MismatchError, UnreachableError
 from replay_server.pinned_connection import PinnedConnection
 
+Client = redis.Redis
 Fields = dict[FieldT, EncodableT]
 SOCKET_TIMEOUT_S = 2.0
 MINIMUM_VERSION = (7, 0)
@@ -72,7 +73,7 @@ class ServerFacts:
         return used is not None and bool(limit) and used > (limit or 0)
 
 
-def connect(url: str, *, name: str) -> redis.Redis:
+def connect(url: str, *, name: str, shared: bool = False) -> Client:
     """Returns a client that replies in bytes, gives up after 2 s and repeats nothing by itself.
 
     A hidden retry of XADD would write twice or skip what a restarted server lost; callers repeat.
@@ -80,13 +81,17 @@ def connect(url: str, *, name: str) -> redis.Redis:
     Args:
         url: redis://, rediss:// or unix:// with user and password.
         name: shown by CLIENT LIST.
+        shared: one connection for all threads, which wait for one another; otherwise each that comes
+            while another speaks opens one more.
     """
     network: dict[str, object] = {}
     if not url.startswith("unix:"):
         network = {"socket_connect_timeout": SOCKET_TIMEOUT_S, "socket_keepalive": True}
     if url.startswith("rediss:"):
         network["connection_class"] = PinnedConnection
-    return redis.Redis.from_url(
+    if shared:
+        network |= {"max_connections": 1, "timeout": 2 * SOCKET_TIMEOUT_S}
+    pool = (redis.BlockingConnectionPool if shared else redis.ConnectionPool).from_url(
         url,
         client_name=name.replace(" ", "-"),
         socket_timeout=SOCKET_TIMEOUT_S,
@@ -96,6 +101,7 @@ def connect(url: str, *, name: str) -> redis.Redis:
         parser_class=_Parser,
         **network,
     )
+    return redis.Redis.from_pool(pool)
 
 
 def call(connection: redis.Redis, *command: bytes | str | float) -> Any:  # noqa: ANN401

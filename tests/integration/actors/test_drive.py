@@ -59,6 +59,17 @@ def test_every_env_step_reaches_the_log_once(
     np.testing.assert_array_equal(np.diff(one.meta.features[:, 0]), one.meta.rewards)
 
 
+def test_an_actor_keeps_two_connections(
+    redis_url: str, connection: redis.Redis, keys: Keys
+) -> None:
+    """One for the log, one for all that it asks; ten thousand actors are twenty thousand of them."""
+    config = config_of(length=10)
+    with actor_thread(config, contract_of(config), url=redis_url, keys=keys, name="pc-two"):
+        until(lambda: heart_of(connection, keys, "pc-two").get("env_steps", 0) > 20)
+        names = [client["name"] for client in connection.client_list()]
+    assert sorted(name for name in names if "pc-two" in name) == ["actor-pc-two", "pc-two"]
+
+
 def test_new_weights_drive_from_the_next_episode_on(
     redis_url: str, connection: redis.Redis, keys: Keys
 ) -> None:

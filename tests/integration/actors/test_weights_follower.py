@@ -64,6 +64,37 @@ def test_a_learner_that_resumed_from_an_older_step_is_followed_back(
     until(lambda: version_of(follower) == 50)
 
 
+def test_on_demand_it_fetches_what_is_wanted_and_knows_of_the_rest(
+    redis_url: str, keys: Keys, store: WeightsStore
+) -> None:
+    following = WeightsFollower(
+        redis_url, keys, name="test", contract="ours", period_s=0.02, on_demand=True
+    )
+    store.publish(50, blob(50))
+    following.start()
+    until(lambda: version_of(following) == 50)
+    store.publish(100, blob(100))
+    until(lambda: following.staleness(50) == 50)
+    assert version_of(following) == 50, "nobody wanted it"
+    following.want()
+    until(lambda: version_of(following) == 100)
+    assert following.counters.fetched == 2
+    following.close()
+
+
+def test_what_is_wanted_comes_at_once(redis_url: str, keys: Keys, store: WeightsStore) -> None:
+    hour_s = 3600.0
+    following = WeightsFollower(
+        redis_url, keys, name="test", contract="ours", period_s=hour_s, on_demand=True
+    )
+    following.start()
+    until(following._poller.polled.is_set)
+    store.publish(50, blob(50))
+    following.want()
+    until(lambda: version_of(following) == 50)
+    following.close()
+
+
 def test_a_corrupt_blob_is_counted_and_ignored(
     follower: WeightsFollower, store: WeightsStore
 ) -> None:
