@@ -4,19 +4,17 @@ A rule that could be left out unnoticed would be tested by nothing. Each fault i
 writer's own connection and once with one that breaks a rule.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from time import sleep
-from typing import Any
 
 import pytest
 import redis
 
 from common.keys import Keys
-from common.wire import EncodedSegment
 from replay_server import log_writer
-from replay_server.index import EntryId, parse_entry_id
 from replay_server.log_link import LogLink
 from replay_server.log_writer import LogWriter
+from tests.support.broken_links import StarLink, TrustingLink
 from tests.support.ledger import audit
 from tests.support.redis_server import RedisServer
 from tests.support.replay_rig import make_writer, write
@@ -24,49 +22,6 @@ from tests.support.replay_rig import make_writer, write
 pytestmark = [pytest.mark.redis, pytest.mark.chaos]
 KEYS = Keys("ablation")
 Writer = Callable[[type[LogLink]], LogWriter]
-
-
-class TrustingLink(LogLink):
-    """Breaks a rule: it takes what was confirmed for stored, so that nothing is sent again."""
-
-    confirmed: EntryId = (0, 0)
-
-    def last_entry(self) -> EntryId:
-        return max(super().last_entry(), type(self).confirmed)
-
-    def append(self, segments: Sequence[EncodedSegment]) -> bool:
-        taken = super().append(segments)
-        if taken:
-            type(self).confirmed = parse_entry_id(segments[-1].entry_id.encode())
-        return taken
-
-
-class StarConnection:
-    """A connection of redis-py that writes ``XADD *`` where an explicit id stands."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def pack_commands(self, commands: list[tuple[Any, ...]]) -> Any:
-        starred = [
-            (name, rest[0], "*", *rest[2:]) if name == "XADD" else (name, *rest)
-            for name, *rest in commands
-        ]
-        return self._inner.pack_commands(starred)
-
-
-class StarLink(TrustingLink):
-    """Breaks the other rule: Redis numbers the entries, so it cannot refuse one that it has."""
-
-    def __init__(self, url: str, keys: Keys, actor: str) -> None:
-        super().__init__(url, keys, actor)
-        self._connection = StarConnection(self._connection)
-
-    def last_entry(self) -> EntryId:
-        return type(self).confirmed
 
 
 @pytest.fixture

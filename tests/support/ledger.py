@@ -1,7 +1,7 @@
 """Compares the books: what actors appended against what their streams hold, entry by entry."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import redis
@@ -39,6 +39,14 @@ def audit(connection: redis.Redis, keys: Keys, appended: Mapping[str, int]) -> A
         doubled += [(actor, tag) for tag, entries in sorted(held.items()) if entries > 1]
         assert sum(held.values()) == connection.xlen(keys.frames(actor))
     return Audit(lost, doubled)
+
+
+def held(connection: redis.Redis, keys: Keys, actors: Iterable[str]) -> Counter[tuple[str, int]]:
+    """Returns how many entries of each actor's stream hold each tag."""
+    counts: Counter[tuple[str, int]] = Counter()
+    for actor in actors:
+        counts.update({(actor, tag): n for tag, n in _tags(connection, keys.meta(actor)).items()})
+    return counts
 
 
 def _tags(connection: redis.Redis, stream: str) -> Counter[int]:

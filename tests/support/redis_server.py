@@ -39,21 +39,29 @@ class RedisServer:
         self.folder = folder
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.near_url = self.url
+        """Reaches it from this process, wherever it runs."""
         self._binary = binary or server_binary()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        arguments += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
-        with (self.folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._binary, *arguments, *self._options], stdout=log, stderr=log
-            )
-        connection = connect(self.url, name="probe")
-        wait_for_server(connection, url=self.url, timeout_s=20)
+        self.spawn()
+        connection = connect(self.near_url, name="probe")
+        wait_for_server(connection, url=self.near_url, timeout_s=20)
         connection.close()
+
+    def spawn(self) -> None:
+        """Starts it and does not wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arguments = ["--port", str(self.port), "--dir", str(self.folder)]
+        arguments += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        command = [self._binary, *arguments, *self._options]
+        self._process = self._popen(command, self.folder / "redis.log")
+
+    def _popen(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            return subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=out, stderr=out)
 
     def kill(self) -> None:
         """Kills it as a crash does."""
@@ -72,12 +80,25 @@ class RedisServer:
             self._signal(signal.SIGTERM)
             self._wait()
 
+    def append_only_file(self) -> Path:
+        """Returns the file that grows."""
+        files = (self.folder / "appendonlydir").glob("*.incr.aof")
+        return max(files, key=lambda path: path.stat().st_mtime_ns)
+
     def cut_append_only_tail(self, n_bytes: int) -> None:
         """Removes the newest bytes of the stopped server's file, as a power cut does."""
-        files = (self.folder / "appendonlydir").glob("*.incr.aof")
-        newest = max(files, key=lambda path: path.stat().st_mtime_ns)
+        newest = self.append_only_file()
         with newest.open("r+b") as file:
             file.truncate(max(0, newest.stat().st_size - n_bytes))
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
