@@ -30,6 +30,15 @@ _THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
 )
+WORKER_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray would run the learner at niceness 15, level with the actors that must yield to it.
+    "RAY_worker_niceness": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    **dict.fromkeys(_THREAD_VARIABLES, "1"),
+}
+"""What every Ray process of ours is started with, on whichever machine."""
 
 
 @contextmanager
@@ -57,17 +66,12 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
     environment = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        # Ray would run the learner at niceness 15, level with the actors that must yield to it.
-        "RAY_worker_niceness": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "PYTHONPATH": _absolute(os.environ.get("PYTHONPATH", "")),
-        **dict.fromkeys(_THREAD_VARIABLES, "1"),
+        "PYTHONPATH": absolute_search_path(os.environ.get("PYTHONPATH", "")),
+        **WORKER_ENVIRONMENT,
     }
     with (
-        _environment(environment),
-        _folder(run_folder),
+        environment_of(environment),
+        working_folder(run_folder),
         _removed(temporary),
         _claimed(temporary),
         _linked(logs, temporary),
@@ -122,9 +126,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 
 def _start(num_cpus: int, temporary: Path) -> None:
-    # Ray read the environment when it was imported; it has to look again.
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
+    read_environment_again()
     try:
         ray.init(
             address="local",
@@ -144,7 +146,13 @@ def _start(num_cpus: int, temporary: Path) -> None:
         ) from error
 
 
-def _absolute(search_path: str) -> str:
+def read_environment_again() -> None:
+    """Lets Ray see what changed in the environment since it was imported."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def absolute_search_path(search_path: str) -> str:
     """Returns a search path that means the same in another working folder."""
     parts = [str(Path(part).resolve()) for part in search_path.split(os.pathsep) if part]
     return os.pathsep.join(parts)
@@ -159,7 +167,12 @@ def _removed(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment_of(values: dict[str, str]) -> Iterator[None]:
+    """Sets variables for the length of a block, ``RAY_ADDRESS`` out of the way.
+
+    Args:
+        values: by name.
+    """
     before = {name: os.environ.get(name) for name in (*values, "RAY_ADDRESS")}
     os.environ.update(values)
     os.environ.pop("RAY_ADDRESS", None)
@@ -174,7 +187,12 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _folder(path: Path) -> Iterator[None]:
+def working_folder(path: Path) -> Iterator[None]:
+    """Works in a folder for the length of a block.
+
+    Args:
+        path: the folder.
+    """
     before = Path.cwd()
     os.chdir(path)
     try:

@@ -1,0 +1,100 @@
+"""What the supervisor of this machine's node says about it, and the lock that only one can hold."""
+
+import contextlib
+import fcntl
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from common.errors import MachineError
+from common.machine_home import private_folder, write_private
+from deploy.cluster.node_plan import NodePlan, node_folder
+
+Phase = Literal["starting", "up", "waiting", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """How the node of this machine is.
+
+    Attributes:
+        pid: process of the supervisor.
+        phase: ``waiting`` before it starts Ray again, ``failed`` where it gave up.
+        plan: what the machine shall be.
+        restarts: how often Ray was started again.
+        why: last reason for an end of Ray, empty before the first.
+        at: wall clock of the change, in seconds.
+    """
+
+    pid: int
+    phase: Phase
+    plan: NodePlan
+    restarts: int = 0
+    why: str = ""
+    at: float = 0.0
+
+    def write(self) -> None:
+        """Replaces what was known."""
+        fields = asdict(self) | {"plan": self.plan.to_dict(), "at": time.time()}
+        write_private(_state_file(), json.dumps(fields, indent=2) + "\n")
+
+
+def read_state() -> NodeState | None:
+    """Returns what the last supervisor wrote, None where there is nothing to read."""
+    try:
+        fields: dict[str, Any] = json.loads(_state_file().read_text(encoding="utf-8"))
+        return NodeState(**{**fields, "plan": NodePlan(**fields["plan"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def forget_state() -> None:
+    """Removes what the last supervisor wrote."""
+    _state_file().unlink(missing_ok=True)
+
+
+def log_file() -> Path:
+    """Returns where the supervisor and Ray's start say what happens."""
+    return private_folder(node_folder()) / "node.log"
+
+
+def is_supervised() -> bool:
+    """Tells whether a supervisor lives on this machine."""
+    try:
+        with _held():
+            return False
+    except BlockingIOError:
+        return True
+
+
+@contextlib.contextmanager
+def only_supervisor() -> Iterator[None]:
+    """Is this machine's only supervisor for the length of a block.
+
+    Raises:
+        MachineError: there is one already.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_held())
+        except BlockingIOError as error:
+            raise MachineError(
+                "This machine is a node of a cluster already.",
+                f"process {getattr(read_state(), 'pid', 'unknown')} keeps it running",
+                "apexmania cluster node stop",
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def _held() -> Iterator[None]:
+    with (private_folder(node_folder()) / "lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _state_file() -> Path:
+    return node_folder() / "node.json"
