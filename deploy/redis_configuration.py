@@ -8,6 +8,11 @@ from common.wire import MAX_VALUE_BYTES
 from deploy.certificates import ServerFiles
 from deploy.redis_listen import LOOPBACK
 
+MAX_CLIENTS_BYTES = 512 * 1024 * 1024
+"""For all that is on its way to or from clients; the weights of a hundred actors at once fit."""
+MAX_COMMAND_BYTES = 1024 * 1024
+"""For what a command says beside the longest value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:
@@ -49,6 +54,10 @@ def configuration(doors: Doors, *, data: Path, users: Path, max_bytes: int) -> s
         f"maxmemory {max_bytes}",
         "maxmemory-policy noeviction",
         f"proto-max-bulk-len {MAX_VALUE_BYTES}",
+        # Whoever sends or asks for more than this at a time is cut off, the largest first: without it
+        # one client that asks for the weights again and again and reads nothing fills the memory.
+        f"maxmemory-clients {MAX_CLIENTS_BYTES}",
+        f"client-query-buffer-limit {MAX_VALUE_BYTES + MAX_COMMAND_BYTES}",
         # One segment's frames a node: Redis frees a node only when all of its entries are trimmed.
         "stream-node-max-bytes 4096",
     ]
