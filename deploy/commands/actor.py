@@ -31,6 +31,7 @@ def join(
     invitation: Annotated[
         str,
         Parameter(
+            allow_leading_hyphen=True,
             help="Join string that apexmania token create printed on the head; - reads it from "
             "standard input; or the NAME of an earlier join."
         ),
