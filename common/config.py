@@ -17,6 +17,7 @@ from common.config_section import (
     Section,
 )
 from common.game_config import GameConfig
+from common.health_config import AlertsConfig, HealthConfig
 from common.segment import MAX_FRAMES
 
 
@@ -283,6 +284,10 @@ class Config(Section):
     """Evaluation."""
     wandb: WandbConfig = WandbConfig()
     """Weights & Biases."""
+    health: HealthConfig = HealthConfig()
+    """Health checks."""
+    alerts: AlertsConfig = AlertsConfig()
+    """Alerts."""
     run: RunConfig = RunConfig()
     """Run."""
 

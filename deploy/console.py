@@ -15,6 +15,7 @@ from deploy.run_progress import RunProgress
 _PLAIN_EVERY_S = 60.0
 _PLAIN_FIRST_AFTER_S = 10.0
 _MISSING = "-"
+_HEALTH_STYLES = (("red:", "bold red"), ("watch:", "bold yellow"))
 
 
 class RunConsole(Protocol):
@@ -89,7 +90,7 @@ class LiveConsole:
         heading = f"{self._title}   {clock(elapsed_s)}   {left}"
         self._live.update(
             Panel(
-                Group(_totals(progress), Text(), _actors(progress)),
+                Group(_totals(progress), _health(progress), Text(), _actors(progress)),
                 title=heading,
                 title_align="left",
                 border_style="cyan",
@@ -119,6 +120,7 @@ def plain_line(progress: RunProgress, *, elapsed_s: float, left: str) -> str:
         f"samples/insert {number(metrics.get('samples_per_insert'), 2)}",
         f"staleness {number(metrics.get('staleness_mean'), 0)}",
         f"evaluation {evaluation_text(progress.evaluation)}",
+        f"health {progress.health or _MISSING}",
         left,
     )
     return " | ".join(parts)
@@ -158,6 +160,11 @@ def _totals(progress: RunProgress) -> Table:
     for row in rows:
         table.add_row(*[Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in row])
     return table
+
+
+def _health(progress: RunProgress) -> Text:
+    style = next((style for word, style in _HEALTH_STYLES if word in progress.health), "bold")
+    return Text.assemble(("health ", "dim"), (progress.health or _MISSING, style))
 
 
 def _actors(progress: RunProgress) -> Table:

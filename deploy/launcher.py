@@ -18,6 +18,7 @@ from common.keys import Keys
 from deploy.console import RunConsole
 from deploy.end_conditions import EndConditions
 from deploy.fleet import Fleet
+from deploy.health.health_watch import HealthWatch
 from deploy.interrupts import Interrupts
 from deploy.ray_cluster import private_ray
 from deploy.recorder import Recorder
@@ -152,13 +153,17 @@ class Launcher:
             sync = UserSync(url, self._keys, roster=self._roster, own_users=redis.private)
             sync.start()
             fleet = Fleet()
+            health = HealthWatch.open(
+                self._folder, self._config, progress=self.progress, say=self._console.say
+            )
             watch = Watch(
                 url=url,
                 keys=self._keys,
                 fleet=fleet,
-                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress),
+                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress, health=health),
                 progress=self.progress,
                 console=self._console,
+                health=health,
                 conditions=conditions,
                 check=sync.raise_failure,
             )
@@ -176,6 +181,7 @@ class Launcher:
                 with contextlib.suppress(*OUTAGES):
                     withdraw_run(connection, self._keys.run)
                 watch.record_rest()
+                health.close()
 
     def _redis(self) -> contextlib.AbstractContextManager[RunRedis]:
         if self._redis_url is not None:

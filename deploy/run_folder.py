@@ -109,6 +109,16 @@ class RunFolder:
         return self.path / "evaluations.jsonl"
 
     @property
+    def fleet_file(self) -> Path:
+        """One look at all processes a line."""
+        return self.path / "fleet.jsonl"
+
+    @property
+    def health_file(self) -> Path:
+        """One change of a health check a line."""
+        return self.path / "health.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints of the learner."""
         return self.path / "checkpoints"

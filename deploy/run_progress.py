@@ -34,6 +34,7 @@ class RunProgress:
         metric_rows: rows of learner metrics.
         first_sample_size: transitions that the replay must hold before the first learner step; 0 where
             nobody follows the run.
+        health: the health checks in one line; empty before the first.
     """
 
     metrics: Row = field(default_factory=dict)
@@ -52,6 +53,7 @@ class RunProgress:
     staleness_max: float = 0.0
     metric_rows: int = 0
     first_sample_size: int = 0
+    health: str = ""
 
     @property
     def learner_steps(self) -> int:

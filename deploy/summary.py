@@ -5,6 +5,7 @@ from typing import Any
 
 from common.config import Config
 from common.critical import critical_changes
+from deploy.health.recorded_health import read_health
 from deploy.run_files import read_rows
 from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress
@@ -49,6 +50,7 @@ def summarise(
         "staleness_mean": progress.staleness_mean,
         "staleness_max": progress.staleness_max,
         "replay": replay,
+        "health": read_health(folder, config).as_values(),
         "critical_changes": [
             {"key": key, "proven": proven, "chosen": chosen}
             for key, proven, chosen in critical_changes(config)

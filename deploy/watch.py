@@ -11,6 +11,7 @@ from common.keys import Keys
 from deploy.console import RunConsole
 from deploy.end_conditions import EndConditions
 from deploy.fleet import Fleet
+from deploy.health.health_watch import HealthWatch
 from deploy.interrupts import Interrupts
 from deploy.recorder import Recorder
 from deploy.restarts import Restarts
@@ -37,6 +38,7 @@ class Watch:
         recorder: copies the rows.
         progress: the totals that the recorder fills.
         console: shows them.
+        health: judges what is followed.
         conditions: when the run is over.
         check: raises what ended another thread of the launcher.
     """
@@ -50,6 +52,7 @@ class Watch:
         recorder: Recorder,
         progress: RunProgress,
         console: RunConsole,
+        health: HealthWatch,
         conditions: EndConditions,
         check: Callable[[], None],
     ) -> None:
@@ -59,6 +62,7 @@ class Watch:
         self._recorder = recorder
         self._progress = progress
         self._console = console
+        self._health = health
         self._conditions = conditions
         self._check = check
         self._began = time.monotonic()
@@ -80,6 +84,8 @@ class Watch:
         """
         while not interrupts.asked:
             self._poll()
+            if not self._away:
+                self._health.look(self._progress.hearts)
             self._check()
             reason = self._conditions.reached(self._progress, elapsed_s=self.elapsed_s)
             if reason is not None:

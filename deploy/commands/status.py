@@ -8,15 +8,23 @@ from cyclopts import Parameter
 
 from deploy.actor_text import actor_state, game_counts, game_lines
 from deploy.console import actor_hearts, evaluation_text, lap, number
+from deploy.health.health_text import headline, health_lines
+from deploy.health.recorded_health import read_health
 from deploy.options import Json
 from deploy.run_files import read_progress, read_values
 from deploy.run_folder import open_run
 from deploy.run_record import RunRecord
 
 Run = Annotated[Path, Parameter(help="Run folder.")]
+CheckOption = Annotated[
+    bool, Parameter(name="--check", help="Exit with code 6 where a check is red.")
+]
+RED = 6
 
 
-def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> None:
+def status(
+    run: Run = Path("runs/latest"), /, *, json_output: Json = False, check: CheckOption = False
+) -> int:
     """Prints the state of one run."""
     folder = open_run(run)
     record = RunRecord.open(folder)
@@ -27,6 +35,8 @@ def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> N
 
         progress.hearts = read_hearts(folder)
     state = "running" if running else _ending(record)
+    health = read_health(folder, folder.read_config())
+    code = RED if check and health.in_state("red") else 0
     if json_output:
         values = {
             "run": folder.name,
@@ -38,6 +48,7 @@ def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> N
             "best_lap_s": None if progress.best_lap_ms is None else progress.best_lap_ms / 1000,
             "metrics": progress.metrics,
             "evaluation": progress.evaluation,
+            "health": health.as_values(),
             "hearts": {
                 name: {key: value for key, value in heart.items() if not isinstance(value, bytes)}
                 for name, heart in progress.hearts.items()
@@ -45,7 +56,7 @@ def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> N
             "summary": read_values(folder.summary_file),
         }
         print(json.dumps(values, indent=2))
-        return
+        return code
     metrics = progress.metrics
     for name, text in (
         ("run", str(folder.path)),
@@ -66,6 +77,10 @@ def status(run: Run = Path("runs/latest"), /, *, json_output: Json = False) -> N
         if folder.read_config().game.real_time or game_counts(heart):
             for line in game_lines(heart):
                 print(f"{'':<14} {line}")
+    print(f"{'health':<14} {headline(health)}")
+    for line in health_lines(health):
+        print(f"  {line}")
+    return code
 
 
 def _ending(record: RunRecord) -> str:

@@ -1,0 +1,63 @@
+"""The health of a run in words, for terminals."""
+
+import math
+from collections.abc import Iterator
+
+from deploy.health.check import Check, State
+from deploy.health.rule import Rule
+from deploy.health.run_health import Change, RunHealth
+
+_ORDER: tuple[State, ...] = ("red", "watch", "ok", "unknown")
+_WORDS = {"unknown": "not yet known"}
+
+
+def change_text(change: Change) -> str:
+    """Returns what to say of a check that turned red, or healed."""
+    rule, check = change.rule, change.check
+    if check.state != "red":
+        return f"HEALED {rule.name}: {_value(check)} ({rule.figure}), now {check.state}"
+    return (
+        f"RED {rule.name}: {_value(check)} ({rule.figure}), expected {check.bound}\n"
+        f"  means: {rule.meaning}\n"
+        f"  do: {rule.remedy}"
+    )
+
+
+def headline(health: RunHealth) -> str:
+    """Returns the whole health in one line."""
+    ill = [
+        f"{state}: {', '.join(rule.name for rule in health.in_state(state))}"
+        for state in ("red", "watch")
+        if health.in_state(state)
+    ]
+    fine, known = len(health.in_state("ok")), len(health.rules) - len(health.in_state("unknown"))
+    return "; ".join(ill) if ill else f"{fine} of {known} checks ok"
+
+
+def health_lines(health: RunHealth) -> Iterator[str]:
+    """Yields every check that is known, the worst first, and for what is ill its meaning and remedy."""
+    for state in _ORDER[:3]:
+        for rule in health.in_state(state):
+            yield from _lines(rule, health.checks[rule.name])
+    unknown = [rule.name for rule in health.in_state("unknown")]
+    if unknown:
+        yield f"{_WORDS['unknown']:<14} {', '.join(unknown)}"
+
+
+def _lines(rule: Rule, check: Check) -> Iterator[str]:
+    since = check.since
+    assert since is not None, "a known check has a beginning"
+    yield (
+        f"{check.state.upper() if check.state == 'red' else check.state:<6} {rule.name:<19}"
+        f"{_value(check):>9}  {check.bound}; since episode {since.episode:,}, "
+        f"{since.env_steps:,} env steps"
+    )
+    if check.state != "ok":
+        yield f"{'':<7}{rule.figure}"
+        yield f"{'':<7}means: {rule.meaning}"
+        yield f"{'':<7}do: {rule.remedy}"
+
+
+def _value(check: Check) -> str:
+    value = math.nan if check.newest is None else check.newest.value
+    return "no number" if math.isnan(value) else f"{value:.4g}"

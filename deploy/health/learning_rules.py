@@ -1,0 +1,137 @@
+"""The rules over what is learned: values, loss, exploration, rewards, actions."""
+
+from deploy.health import bounds
+from deploy.health.bounds import at_least, at_most, from_phase
+from deploy.health.rule import Rule
+
+_CRITICAL = (
+    "stop the run and compare `apexmania config diff proven RUN`: hard target copies every 1,500 learner "
+    "steps, a constant learning rate of 1e-4, epsilon counted in env steps"
+)
+
+LEARNING_RULES: tuple[Rule, ...] = (
+    Rule(
+        name="q_value",
+        subject="learning",
+        signal="q_mean",
+        figure="mean Q of a row of metrics (reward)",
+        phase="always, against a line 0, 20, 40, 50 at episodes 0, 500, 1,500, 2,500",
+        expects="watch: at least half the line less 1; red: at least -10",
+        meaning="values collapse: the failed run went from 10 to -1,000 within 200 episodes",
+        remedy=_CRITICAL,
+        watch=bounds.q_line,
+        red=bounds.q_floor,
+    ),
+    Rule(
+        name="overestimation",
+        subject="learning",
+        signal="overestimation",
+        figure="mean Q by the best return of the newest 100 episodes (ratio)",
+        phase="from the second phase on",
+        expects="watch: at most 3; red: at most 10",
+        meaning="values grow beyond what was ever earned: the bootstrap feeds on itself",
+        remedy="keep learner.double on and the target's hard copies; lower the learning rate",
+        watch=from_phase(2, at_most(3.0)),
+        red=from_phase(2, at_most(10.0)),
+        hold=10,
+    ),
+    Rule(
+        name="loss",
+        subject="learning",
+        signal="loss",
+        figure="loss of a row of metrics (reward)",
+        phase="always, against a line 6, 3, 1.5, 1 at episodes 0, 500, 1,500, 2,500",
+        expects="watch: at most twice the line and 1; red: at most 10 after episode 500",
+        meaning="targets move faster than the network follows, or the rewards are far larger than expected",
+        remedy=_CRITICAL + "; for another scale of rewards set health.loss_expected and "
+        "health.loss_ceiling",
+        watch=bounds.loss_line,
+        red=bounds.loss_ceiling,
+    ),
+    Rule(
+        name="gradient",
+        subject="learning",
+        signal="grad_norm",
+        figure="global gradient norm before clipping (1)",
+        phase="always",
+        expects="watch: at most half of learner.grad_clip_norm; red: at most the clip",
+        meaning="every update is clipped: inputs are not normalised, or the loss diverges",
+        remedy="look at game.feature_scale and at the loss; lower the learning rate",
+        watch=bounds.gradient_clip(0.5),
+        red=bounds.gradient_clip(1.0),
+        hold=5,
+    ),
+    Rule(
+        name="epsilon",
+        subject="learning",
+        signal="epsilon",
+        figure="epsilon of the fleet (probability)",
+        phase="always, against a line 1, 0.95, 0.85, 0.75 at episodes 0, 500, 1,500, 2,500",
+        expects="watch: at least the line less 0.1; red: at least 0.5 before episode 10,000; neither where "
+        "the proven schedule is as low at these env steps",
+        meaning="exploration ends before there is anything to exploit",
+        remedy="count epsilon in env steps with the proven exploration.epsilon_decay_to, or state a shorter "
+        "run with health.phase_scale",
+        watch=bounds.epsilon_line,
+        red=bounds.epsilon_floor,
+    ),
+    Rule(
+        name="reward",
+        subject="learning",
+        signal="reward_mean",
+        figure="mean return of the newest 100 episodes (reward)",
+        phase="from the second phase on, against a line 50, 100, 150 at episodes 500, 1,500, 2,500",
+        expects="watch: at least half the line",
+        meaning="it learns more slowly than the proven run, or this track pays less",
+        remedy="look at greedy evaluations; for another track set health.reward_expected, null for none",
+        watch=from_phase(2, bounds.reward_line),
+        applies=lambda config: config.health.reward_expected is not None,
+    ),
+    Rule(
+        name="reward_trend",
+        subject="learning",
+        signal="reward_trend",
+        figure="certain fall of the return over 500 episodes, by its level (share)",
+        phase="from the second phase on, once there are 500 episodes (scaled: never fewer than 100)",
+        expects="watch: at most 0.15; red: at most 0.3",
+        meaning="what was learned is being lost",
+        remedy="go back to `checkpoints/best`; " + _CRITICAL,
+        watch=from_phase(2, at_most(0.15)),
+        red=from_phase(2, at_most(0.3)),
+    ),
+    Rule(
+        name="reward_spread",
+        subject="learning",
+        signal="reward_spread",
+        figure="largest less smallest return of the newest 100 episodes (reward)",
+        phase="once there are 100 episodes",
+        expects="watch: at least 0.001",
+        meaning="every episode pays the same: reward line, map or telemetry do not belong together",
+        remedy="`apexmania doctor --role actor`; record the reward line of this map",
+        watch=at_least(1e-3),
+    ),
+    Rule(
+        name="finishes",
+        subject="learning",
+        signal="finish_share",
+        figure="finished episodes among those in the replay (share)",
+        phase="from the third phase on",
+        expects="watch: more than none",
+        meaning="the replay holds failures alone, so nothing can be learned about finishing",
+        remedy="a shorter track first, or held random actions: exploration.hold_exponent=2",
+        watch=from_phase(3, at_least(1e-9)),
+        applies=lambda config: config.health.reward_expected is not None,
+    ),
+    Rule(
+        name="actions",
+        subject="learning",
+        signal="action_share",
+        figure="most frequent action of the newest 100 episodes (share)",
+        phase="from the beginning of learning on",
+        expects="watch: at most 0.8; red: at most 0.9",
+        meaning="the policy has collapsed onto one action",
+        remedy="look at Q and loss first; else raise epsilon or the noise of the network",
+        watch=from_phase(1, at_most(0.8)),
+        red=from_phase(1, at_most(0.9)),
+    ),
+)
