@@ -40,8 +40,8 @@ LARGEST_SHARE = 0.75
 """Share of Redis's memory that all streams may take before a growing backlog is held against an actor."""
 BACKLOG_SPOOLS = 2
 """A backlog of less than so many whole spools is never held against an actor."""
-PATIENCE_S = 10.0
-"""How long a backlog must have been growing: the service reads a whole spool in a second or two."""
+PATIENCE_S = 5.0
+"""How long a backlog must not have shrunk: a second is enough for the service to read from any actor."""
 _SMALLEST_META_BYTES = 512
 _log = structlog.get_logger()
 _Sizes = Mapping[str, "_Size"]
@@ -55,6 +55,10 @@ class _Size:
     frames: int
     meta_bytes: int
     frames_bytes: int
+
+    @property
+    def entries(self) -> int:
+        return self.metas + self.frames
 
     @property
     def bytes(self) -> int:
@@ -110,7 +114,7 @@ class Quota:
                 ban(self._redis, self._keys, actor, reason)
                 self.banned[actor] = reason
                 _log.error("actor_banned", actor=actor, reason=reason)
-        self._empty(actor for actor in self.banned if actor in sizes and sizes[actor].bytes)
+        self._empty(actor for actor in self.banned if actor in sizes and sizes[actor].entries)
         self._next_look = time.monotonic() + LOOK_PERIOD_S
 
     def _take_bans(self) -> None:
@@ -202,10 +206,15 @@ class Quota:
         return floods
 
     def _empty(self, actors: Iterable[str]) -> None:
-        """Frees what those who are shut out still have in Redis."""
-        keys = [key(actor) for actor in actors for key in (self._keys.meta, self._keys.frames)]
-        if keys:
-            self._redis.delete(*keys)
+        """Frees what those who are shut out still have in Redis.
+
+        The streams stay, empty: their newest id tells a reader that nothing of it will come again.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for actor in actors:
+            pipe.xtrim(self._keys.meta(actor), maxlen=0, approximate=False)
+            pipe.xtrim(self._keys.frames(actor), maxlen=0, approximate=False)
+        pipe.execute()
 
 
 def _largest_meta(spec: GameSpec) -> int:

@@ -15,6 +15,7 @@ from common.segment import SegmentMeta
 from common.wire import MAX_META_BYTES, check_spec, decode_meta, valid_actor
 from replay_server.connection import call
 from replay_server.index import EntryId, format_entry_id, parse_entry_id
+from replay_server.pace import Pace
 from replay_server.quarantine import Refused, quarantine
 from replay_server.quota import Quota
 from replay_server.refusals import Kind, printable
@@ -28,6 +29,7 @@ DISCOVERIES_PER_S = 2000
 STREAMS_PER_S = 20_000
 """Streams asked a second at most: each poll asks them all, and a wake-up for each of a thousand actors
 would ask a million. Two actors wait 0.1 ms between polls for it, a thousand 50 ms."""
+RESTING_PAUSE_S = 0.05
 MOST_GAP = 2**31
 """Counted for one gap at most: an actor numbers its entries as it likes, up to 2**64."""
 _log = structlog.get_logger()
@@ -59,15 +61,23 @@ class SegmentFollower:
         keys: keyspace of the run.
         contract: what segments must have been written under.
         quota: who is shut out; it looks before anything is read.
+        pace: who has sent so much that the others come first.
     """
 
     def __init__(
-        self, connection: redis.Redis, keys: Keys, contract: Contract, quota: Quota
+        self,
+        connection: redis.Redis,
+        keys: Keys,
+        contract: Contract,
+        *,
+        quota: Quota,
+        pace: Pace,
     ) -> None:
         self._redis = connection
         self._keys = keys
         self._contract = contract
         self._quota = quota
+        self._pace = pace
         self._actors: dict[bytes, str] = {}
         self._next_discovery = 0.0
         self._next_poll = 0.0
@@ -88,18 +98,34 @@ class SegmentFollower:
             time.sleep(min(block_ms / 1000.0, DISCOVERY_PERIOD_S))
             return []
         time.sleep(max(0.0, self._next_poll - time.monotonic()))
-        starts = [format_entry_id(positions.get(actor, (0, 0))) for actor in self._actors.values()]
+        asked = self._awake()
+        if not asked:
+            time.sleep(min(block_ms / 1000.0, RESTING_PAUSE_S))
+            return []
+        starts = [format_entry_id(positions.get(actor, (0, 0))) for actor in asked.values()]
+        if len(asked) < len(self._actors):
+            block_ms = min(block_ms, round(1000 * RESTING_PAUSE_S))
         block = ("BLOCK", min(block_ms, 1000)) if block_ms else ()
         reply: list[tuple[bytes, _Entries]] = call(
             self._redis,
-            *("XREAD", "COUNT", MAX_ENTRIES_PER_ACTOR, *block, "STREAMS", *self._actors, *starts),
+            *("XREAD", "COUNT", MAX_ENTRIES_PER_ACTOR, *block, "STREAMS", *asked, *starts),
         )
         self._next_poll = time.monotonic() + len(self._actors) / STREAMS_PER_S
         segments: list[NewSegment] = []
         for key, entries in reply or []:  # in the order in which they were asked for
-            actor = self._actors[key]
-            segments += self._checked(actor, entries, known=positions.get(actor))
+            actor = asked[key]
+            found = self._checked(actor, entries, known=positions.get(actor))
+            transitions = sum(each.meta.transitions for each in found if each.meta is not None)
+            self._pace.spend(actor, transitions, len(found))
+            segments += found
         return segments
+
+    def _awake(self) -> dict[bytes, str]:
+        """Returns the streams to ask for: of all actors but those that sent more than their share."""
+        resting = self._pace.resting(self._actors.values())
+        if not resting:
+            return self._actors
+        return {key: actor for key, actor in self._actors.items() if actor not in resting}
 
     def _discover(self) -> None:
         if time.monotonic() < self._next_discovery:

@@ -24,6 +24,7 @@ from replay_server.episodes import Episode, make_episode
 from replay_server.index import IndexEntry
 from replay_server.index_store import IndexStore
 from replay_server.messages import SampleReply, SampleRequest
+from replay_server.pace import Pace
 from replay_server.priorities import Priorities, importance_weights
 from replay_server.priority_shape import priority_shape
 from replay_server.quota import Quota
@@ -79,7 +80,9 @@ class ReplayService:
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._lock = threading.Lock()
         self._quota = Quota(connection, keys, contract, retained=self._retained_by_actor)
-        self._follower = SegmentFollower(connection, keys, contract, self._quota)
+        self._follower = SegmentFollower(
+            connection, keys, contract, quota=self._quota, pace=Pace(replay.capacity)
+        )
         self._store = IndexStore(connection, keys)
         self._store.claim()
         self._index = self._store.load()
