@@ -114,6 +114,13 @@ COMMANDS: tuple[Command, ...] = (
         "replay",
     ),
     Command(
+        "bench",
+        "deploy.commands.replay:bench",
+        "Measure what one more actor costs: synthetic actors on a Redis, a service and an ingest of their own.",
+        ("replay bench --actors 100", "replay bench --actors 1000 --plot scale.png"),
+        "replay",
+    ),
+    Command(
         "node",
         "deploy.commands.cluster_node:node",
         "Make this machine head or worker of a cluster, stop that, or show it.",
@@ -214,7 +221,7 @@ COMMANDS: tuple[Command, ...] = (
 GROUPS: dict[str, str] = {
     "config": "Look at the configuration.",
     "runs": "Look at past runs.",
-    "replay": "Look at the replay.",
+    "replay": "Look at the replay, or measure what a fleet costs.",
     "cluster": "Train on several machines.",
     "token": "Say on the head who may join.",
     "actor": "Drive for a training on another machine.",
@@ -232,8 +239,6 @@ EPILOGUES: dict[str, str] = {
     **{
         f"apexmania {group}": _epilogue(
             *[command.examples[0] for command in COMMANDS if command.group == group][:2]
-            if group != "replay"
-            else ("replay inspect", "replay inspect runs/latest --json")
         )
         for group in GROUPS
     },
