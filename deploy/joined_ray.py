@@ -1,11 +1,13 @@
 """A training on a cluster that runs already: joined for the length of a run, and left as it was."""
 
+import ipaddress
 import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 
@@ -80,6 +82,29 @@ def with_cluster_token() -> Iterator[None]:
         yield
 
 
+def require_joinable(address: str, *, redis_url: str | None, listens: bool) -> None:
+    """Finds out before a run begins whether it can be trained on a cluster.
+
+    Args:
+        address: of the cluster, or ``auto``.
+        redis_url: the user's own Redis.
+        listens: whether the private Redis listens for other machines.
+
+    Raises:
+        ConfigError: the cluster's machines could not reach the run's Redis.
+        UnreachableError: no cluster answers.
+    """
+    found = cluster_address(address)
+    host = None if redis_url is None else urlsplit(redis_url).hostname
+    if listens or (host is not None and not _is_loopback(host)):
+        return
+    raise ConfigError(
+        "The cluster's machines cannot reach the Redis of this run.",
+        "it would answer on this machine alone" if redis_url is None else f"{host} is each its own",
+        f"apexmania train --ray {address} --listen {found.rpartition(':')[0]}",
+    )
+
+
 def cluster_address(address: str) -> str:
     """Returns ``HOST:PORT`` of a cluster that answers.
 
@@ -107,6 +132,13 @@ def cluster_address(address: str) -> str:
             "apexmania cluster status FILE; apexmania cluster up FILE",
         ) from error
     return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _own_cluster() -> str:

@@ -5,11 +5,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import ray
 import structlog
 
 from actors.games import game_spec, make_game
-from actors.ray_actor import DrivingActor, EvaluatorActor
 from actors.trackmania.line_files import read_line_files
 from common.config import Config
 from common.contract import Contract, make_contract
@@ -18,8 +16,10 @@ from common.keys import Keys
 from deploy.console import RunConsole
 from deploy.end_conditions import EndConditions
 from deploy.fleet import Fleet
-from deploy.health.health_watch import HealthWatch
+from deploy.game_fleet import SEATS_FILE, GameFleet
 from deploy.interrupts import Interrupts
+from deploy.joined_ray import joined_ray
+from deploy.members import EVALUATOR, LEARNER, REPLAY, Members
 from deploy.ray_cluster import private_ray
 from deploy.recorder import Recorder
 from deploy.redis_listen import Listen
@@ -31,12 +31,10 @@ from deploy.run_redis import RunRedis, foreign_run_redis, private_run_redis
 from deploy.user_sync import UserSync
 from deploy.watch import INTERRUPTED, Watch
 from learner.checkpoint_folder import CheckpointFolder
-from learner.ray_actor import LearnerActor
 from replay_server.announcement import put_reward_lines, withdraw_run
 from replay_server.connection import OUTAGES, check_server, connect
 from replay_server.contract_store import put_contract
 from replay_server.control import Control, State
-from replay_server.ray_actor import ReplayServiceActor
 from replay_server.retention import trim_at_rest
 from replay_server.snapshot import seed_snapshot
 
@@ -45,7 +43,6 @@ _log = structlog.get_logger()
 _RETRY_S = 0.25
 _DRAIN_LIMIT_S = 120.0
 _STOP_LIMIT_S = 30.0
-LEARNER, REPLAY, EVALUATOR = "learner", "replay", "evaluator"
 
 
 @dataclass(slots=True)
@@ -90,6 +87,12 @@ def open_contract(config: Config) -> Contract:
         env.close()
 
 
+def _check(sync: UserSync, games: GameFleet | None) -> None:
+    sync.raise_failure()
+    if games is not None:
+        games.follow()
+
+
 class Launcher:
     """One start of one run.
 
@@ -100,6 +103,8 @@ class Launcher:
         redis_url: the user's own Redis, or None for a private one.
         resume: whether the run continues.
         listen: where other machines reach the private Redis, or None for loopback alone.
+        cluster: address of the Ray cluster to train on, ``auto`` for the one of this machine's node, or
+            None for a Ray of the run's own.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Launcher:
         redis_url: str | None,
         resume: bool,
         listen: Listen | None = None,
+        cluster: str | None = None,
     ) -> None:
         self._folder = folder
         self._contract = contract
@@ -119,6 +125,7 @@ class Launcher:
         self._redis_url = redis_url
         self._resume = resume
         self._listen = listen
+        self._cluster = cluster
         self._keys = Keys(folder.name)
         self._roster = Roster()
         self.progress = read_progress(folder)
@@ -149,28 +156,33 @@ class Launcher:
                 self._seed_replay(connection)
             control = Control(connection, self._keys)
             control.set("running")
-            self._roster.add(*(f"actor-{index}" for index in range(self._config.actors.count)))
+            self._roster.add(*self._own_actors())
             sync = UserSync(url, self._keys, roster=self._roster, own_users=redis.private)
             sync.start()
             fleet = Fleet()
-            health = HealthWatch.open(
-                self._folder, self._config, progress=self.progress, say=self._console.say
+            members = Members(
+                fleet,
+                redis,
+                folder=self._folder,
+                contract=self._contract,
+                in_cluster=self._cluster is not None,
             )
+            games = self._game_fleet(fleet, members)
+
             watch = Watch(
                 url=url,
                 keys=self._keys,
                 fleet=fleet,
-                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress, health=health),
+                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress),
                 progress=self.progress,
                 console=self._console,
-                health=health,
                 conditions=conditions,
-                check=sync.raise_failure,
+                check=lambda: _check(sync, games),
             )
             try:
-                self._start(fleet, redis)
+                members.start(resume=self._resume)
                 self.outcome.reason = watch.follow(interrupts)
-                self._end(fleet, watch, control)
+                self._end(fleet, watch, control, games)
                 self.outcome.ended_well = True
             except BaseException:
                 with contextlib.suppress(*OUTAGES):
@@ -181,12 +193,16 @@ class Launcher:
                 with contextlib.suppress(*OUTAGES):
                     withdraw_run(connection, self._keys.run)
                 watch.record_rest()
-                health.close()
 
     def _redis(self) -> contextlib.AbstractContextManager[RunRedis]:
         if self._redis_url is not None:
             return foreign_run_redis(self._redis_url, resume=self._resume)
-        return private_run_redis(self._folder, self._config, listen=self._listen)
+        return private_run_redis(
+            self._folder,
+            self._config,
+            listen=self._listen,
+            members_elsewhere=self._cluster is not None,
+        )
 
     def _make_room(self, connection: Any, url: str) -> None:  # noqa: ANN401 - redis belongs to replay_server
         """Trims what a run that stopped on a full Redis left behind; refuses if it is full even so."""
@@ -209,41 +225,29 @@ class Launcher:
         put_reward_lines(connection, self._keys, read_line_files(self._config.game))
 
     def _ray(self) -> contextlib.AbstractContextManager[None]:
+        if self._cluster is not None:
+            return joined_ray(self._cluster, run_folder=self._folder.path, logs=self._folder.logs)
         members = self._config.actors.count + len((LEARNER, REPLAY, EVALUATOR))
         return private_ray(num_cpus=members, run_folder=self._folder.path, logs=self._folder.logs)
 
-    def _start(self, fleet: Fleet, redis: RunRedis) -> None:
-        contract = self._contract
-        common: dict[str, Any] = {"run": self._folder.name}
-        run_dir = self._folder.path
-        fleet.add(REPLAY, ray.remote(ReplayServiceActor), redis_url=redis.url("replay"), **common)
-        fleet.add(
-            LEARNER,
-            LearnerActor,
-            contract,
-            **common,
-            redis_url=redis.url("learner"),
-            run_dir=run_dir,
-            resume=self._resume,
-            num_gpus=self._learner_gpus(),
-        )
-        for index in range(self._config.actors.count):
-            name = f"actor-{index}"
-            url = redis.actor_url(name)
-            fleet.add(
-                name,
-                DrivingActor,
-                contract,
-                redis_url=url,
-                **common,
-                run_dir=run_dir,
-                index=index,
-            )
-        if self._config.evaluation.every_s > 0 and self._config.game.runs_by_itself:
-            url = redis.url("evaluator")
-            fleet.add(EVALUATOR, EvaluatorActor, contract, redis_url=url, **common, run_dir=run_dir)
+    def _own_actors(self) -> list[str]:
+        """Names of the actors that are there from the start; those of a cluster come with its machines."""
+        count = 0 if self._cluster is not None else self._config.actors.count
+        return [f"actor-{index}" for index in range(count)]
 
-    def _end(self, fleet: Fleet, watch: Watch, control: Control) -> None:
+    def _game_fleet(self, fleet: Fleet, members: Members) -> GameFleet | None:
+        """Returns what follows the machines of a cluster, None in a Ray of the run's own."""
+        if self._cluster is None:
+            return None
+        return GameFleet(
+            fleet,
+            start=members.add_actor,
+            roster=self._roster,
+            say=self._console.say,
+            file=self._folder.path / SEATS_FILE,
+        )
+
+    def _end(self, fleet: Fleet, watch: Watch, control: Control, games: GameFleet | None) -> None:
         """Drains the fleet: the learner writes its checkpoint first, then everybody stops.
 
         Raises:
@@ -256,6 +260,8 @@ class Launcher:
             self.outcome.learner_steps = fleet.result(LEARNER).learner_steps
         self.outcome.replay = watch.replay_figures()
         self._set(control, "stopped")
+        if games is not None:
+            games.give_up_absent()
         watch.wait_for(fleet.names, limit_s=_STOP_LIMIT_S)
         if not drained:
             raise MachineError(
@@ -264,11 +270,6 @@ class Launcher:
                 "learner waits for a Redis that is away",
                 f"df -h {self._folder.path}, then: apexmania train --resume {self._folder.path}",
             )
-
-    def _learner_gpus(self) -> int:
-        """A GPU for the learner where Ray sees one and the configuration does not forbid it."""
-        seen = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
-        return 1 if seen >= 1 and self._config.learner.device != "cpu" else 0
 
     def _set(self, control: Control, state: State) -> None:
         """Sets the run's switch, also where Redis is just being restarted."""

@@ -28,6 +28,7 @@ class TrainRequest:
         listen: address on which other machines reach the private Redis, ``none`` for no address any more.
         insecure_lan: whether it shall listen without encryption.
         mutual_tls: whether clients need a certificate.
+        ray: the cluster to train on, ``HOST:PORT`` or ``auto``; None for a Ray of the run's own.
     """
 
     config: Path | None = None
@@ -39,6 +40,7 @@ class TrainRequest:
     listen: str | None = None
     insecure_lan: bool = False
     mutual_tls: bool = False
+    ray: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from deploy.aftermath import closing_text, finish_run
 from deploy.console import RunConsole, open_console
 from deploy.critical_notice import critical_notice
 from deploy.foreign_redis import check_foreign
-from deploy.health.alerts import require_alerts
 from deploy.interrupts import Interrupts
+from deploy.joined_ray import require_joinable
 from deploy.launch_logging import log_to
 from deploy.launcher import Launcher, open_contract
 from deploy.redis_address import redacted, redacted_text
@@ -59,7 +59,6 @@ def run_training(request: TrainRequest) -> Trained:
     plan = make_plan(request)
     choose_device(plan.config)
     require_prerequisites(plan.config.game)
-    require_alerts(plan.config.alerts)
     contract = open_contract(plan.config)
     require_possible(plan.config, contract.spec, private_redis=request.redis_url is None)
     if request.redis_url is not None:
@@ -68,6 +67,8 @@ def run_training(request: TrainRequest) -> Trained:
             require_free_name(request.redis_url, request.run_dir.resolve().name)
     if plan.listen is not None:
         _require_possible(plan.listen)
+    if request.ray is not None:
+        require_joinable(request.ray, redis_url=request.redis_url, listens=plan.listen is not None)
     folder = plan.open_folder()
     with contextlib.ExitStack() as stack:
         stack.enter_context(discarded_if_taken(folder))
@@ -93,6 +94,7 @@ def run_training(request: TrainRequest) -> Trained:
             redis_url=request.redis_url,
             resume=plan.resumed is not None,
             listen=plan.listen,
+            cluster=request.ray,
         )
         return _launch(launcher, plan=plan, record=record, console=console, interrupts=interrupts)
 

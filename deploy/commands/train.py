@@ -58,6 +58,13 @@ def train(
             show_default=False,
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        Parameter(
+            help="Train on a running cluster: HOST:PORT of its head, or auto for this machine's own. "
+            "Its machines drive, as many as it has while the run goes on; needs --listen or --redis."
+        ),
+    ] = None,
     json_output: Json = False,
 ) -> int:
     """Prints the run's folder, or its summary as JSON."""
@@ -84,6 +91,7 @@ def train(
         listen=listen,
         insecure_lan=insecure_lan,
         mutual_tls=mutual_tls,
+        ray=ray,
     )
     trained = run_training(request)
     print(json.dumps(trained.summary, indent=2) if json_output else trained.folder.path)

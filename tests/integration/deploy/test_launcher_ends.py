@@ -18,7 +18,8 @@ from deploy import launcher, training
 from deploy.console import PlainConsole
 from deploy.fleet import Fleet
 from deploy.interrupts import Interrupts
-from deploy.launcher import LEARNER, Launcher, open_contract
+from deploy.launcher import Launcher, open_contract
+from deploy.members import LEARNER
 from deploy.restarts import Restarts
 from deploy.run_folder import RunFolder, point_latest
 from deploy.run_name import NameTakenError, require_free_name
