@@ -17,6 +17,7 @@ from deploy.console import RunConsole
 from deploy.end_conditions import EndConditions
 from deploy.fleet import Fleet
 from deploy.game_fleet import SEATS_FILE, GameFleet
+from deploy.health.health_watch import HealthWatch
 from deploy.interrupts import Interrupts
 from deploy.joined_ray import joined_ray
 from deploy.members import EVALUATOR, LEARNER, REPLAY, Members
@@ -169,13 +170,17 @@ class Launcher:
             )
             games = self._game_fleet(fleet, members)
 
+            health = HealthWatch.open(
+                self._folder, self._config, progress=self.progress, say=self._console.say
+            )
             watch = Watch(
                 url=url,
                 keys=self._keys,
                 fleet=fleet,
-                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress),
+                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress, health=health),
                 progress=self.progress,
                 console=self._console,
+                health=health,
                 conditions=conditions,
                 check=lambda: _check(sync, games),
             )
@@ -193,6 +198,7 @@ class Launcher:
                 with contextlib.suppress(*OUTAGES):
                     withdraw_run(connection, self._keys.run)
                 watch.record_rest()
+                health.close()
 
     def _redis(self) -> contextlib.AbstractContextManager[RunRedis]:
         if self._redis_url is not None:

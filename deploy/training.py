@@ -13,6 +13,7 @@ from deploy.aftermath import closing_text, finish_run
 from deploy.console import RunConsole, open_console
 from deploy.critical_notice import critical_notice
 from deploy.foreign_redis import check_foreign
+from deploy.health.alerts import require_alerts
 from deploy.interrupts import Interrupts
 from deploy.joined_ray import require_joinable
 from deploy.launch_logging import log_to
@@ -59,6 +60,7 @@ def run_training(request: TrainRequest) -> Trained:
     plan = make_plan(request)
     choose_device(plan.config)
     require_prerequisites(plan.config.game)
+    require_alerts(plan.config.alerts)
     contract = open_contract(plan.config)
     require_possible(plan.config, contract.spec, private_redis=request.redis_url is None)
     if request.redis_url is not None:
