@@ -233,13 +233,16 @@ def _epilogue(*examples: str) -> str:
     return "Examples:\n\n" + "\n\n".join(f"  apexmania {example}" for example in examples)
 
 
+def _group_examples(group: str) -> tuple[str, ...]:
+    """Returns one example of each of the first two commands, or both of the only one."""
+    commands = [command for command in COMMANDS if command.group == group]
+    if len(commands) == 1:
+        return commands[0].examples
+    return tuple(command.examples[0] for command in commands[:2])
+
+
 EPILOGUES: dict[str, str] = {
     "apexmania": _epilogue("train --preset quickstart", "doctor"),
     **{command.full_name: _epilogue(*command.examples) for command in COMMANDS},
-    **{
-        f"apexmania {group}": _epilogue(
-            *[command.examples[0] for command in COMMANDS if command.group == group][:2]
-        )
-        for group in GROUPS
-    },
+    **{f"apexmania {group}": _epilogue(*_group_examples(group)) for group in GROUPS},
 }
