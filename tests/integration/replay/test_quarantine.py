@@ -1,16 +1,18 @@
 """Poison in the log is set aside, counted, and stops nothing."""
 
-import zlib
-from collections.abc import Callable
+from collections import Counter
 
-import msgpack
 import numpy as np
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from common.keys import Keys
 from common.wire import encode_segment
 from replay_server.connection import call
+from replay_server.quarantine import KEPT_BYTES, KEPT_ENTRIES, Refused, quarantine
+from replay_server.refusals import MAX_REASON_CHARACTERS, read_refusals, total_by_kind
+from tests.support.poison import FOREIGN, POISON
 from tests.support.replay_rig import (
     CONTRACT,
     WriteLog,
@@ -27,60 +29,47 @@ pytestmark = pytest.mark.redis
 EPOCH = 1000
 
 
-def sealed(packed: bytes) -> bytes:
-    return zlib.crc32(packed).to_bytes(4, "little") + packed
-
-
-def fields_of(seq: int, **changes: object) -> dict[str, object]:
-    segment = make_segment(
-        contract=CONTRACT.fingerprint, actor="evil", epoch=EPOCH, seq=seq, steps=20
-    )
-    fields: dict[str, object] = msgpack.unpackb(encode_segment(segment).meta[4:])
-    return {**fields, **changes}
-
-
-POISON: dict[str, Callable[[int], bytes]] = {
-    "truncated": lambda seq: sealed(msgpack.packb(fields_of(seq)))[:-7],
-    "garbage": lambda seq: b"\x00garbage\xff" * (seq + 1),
-    "empty": lambda _: b"",
-    "deep": lambda _: sealed(b"\x91" * 100_000 + b"\xc0"),
-    "map of 4 Gi": lambda _: sealed(b"\xdf\xff\xff\xff\xff"),
-    "empty maps": lambda _: sealed(b"\xdd\x00\x2d\xc6\xc0" + b"\x80" * 3_000_000),
-    "not a number": lambda seq: sealed(
-        msgpack.packb(fields_of(seq, rewards=b"\x00\x00\xc0\x7f" * 20))
-    ),
-    "wrong shape": lambda seq: sealed(msgpack.packb(fields_of(seq, steps=19))),
-    "wrong contract": lambda seq: sealed(msgpack.packb(fields_of(seq, contract="0" * 64))),
-    "wrong crc": lambda seq: b"\x00\x00\x00\x00" + msgpack.packb(fields_of(seq)),
-    "unknown action": lambda seq: sealed(msgpack.packb(fields_of(seq, actions=b"\xff" * 20))),
-    "another actor": lambda seq: sealed(msgpack.packb(fields_of(seq, actor="a1"))),
-    "another id": lambda seq: sealed(msgpack.packb(fields_of(seq + 1))),
-}
-
-
 def test_poison_stops_nothing(connection: redis.Redis, write_log: WriteLog, keys: Keys) -> None:
     service = make_service(connection, keys)
     write_log(range(5))
-    for seq, poison in enumerate(POISON.values(), start=1):
+    every = [*POISON.values(), *(poison for _, poison in FOREIGN.values())]
+    for seq, poison in enumerate(every, start=1):
         entry = f"{EPOCH}-{seq}"
-        connection.xadd(keys.meta("evil"), {"m": poison(seq)}, id=entry)
+        connection.xadd(keys.meta("evil"), {"m": poison("evil", EPOCH, seq)}, id=entry)
         connection.xadd(keys.frames("evil"), {"f": b"x"}, id=entry)
-    connection.xadd(keys.meta("evil"), {"other": b"field"}, id=f"{EPOCH}-{len(POISON) + 1}")
+    connection.xadd(keys.meta("evil"), {"other": b"field"}, id=f"{EPOCH}-{len(every) + 1}")
     connection.sadd(keys.actors, "evil", "../../etc", "a:b", b"\xff\xfe")
     write_log(range(5, 10))
-    assert ingest_all(service) == 10
-    assert service.stats()["quarantined"] == len(POISON) + 1
+    with capture_logs() as logs:
+        assert ingest_all(service) == 10
+    assert service.stats()["quarantined"] == len(every) + 1
     assert service.stats()["gaps"] == 0
-    assert connection.xlen(keys.quarantine) == len(POISON) + 1
+    assert connection.xlen(keys.quarantine) == len(every) + 1
     assert connection.xlen(keys.meta("evil")) == connection.xlen(keys.frames("evil")) == 0
     refused = call(connection, "XRANGE", keys.quarantine, "-", "+")
-    reasons = [fields[b"reason"] for _, fields in refused]
+    reasons = [fields[b"reason"].decode() for _, fields in refused]
     assert all(reasons)
+    assert all(text.isprintable() and len(text) <= MAX_REASON_CHARACTERS for text in reasons)
+    expected = Counter({"damaged": len(POISON), "fields": 1})
+    expected.update(kind for kind, _ in FOREIGN.values())
+    assert read_refusals(connection, keys) == {"evil": expected}
+    assert len([each for each in logs if each["event"] == "segments_quarantined"]) == 1
     entries = read_everything(connection, keys)
     assert sorted(tags(entries)) == list(range(10))
     assert_ids_contiguous(entries)
     again = make_service(connection, keys)
     assert ingest_all(again) == 0
+
+
+def test_the_quarantine_is_bounded_in_bytes(connection: redis.Redis, keys: Keys) -> None:
+    refused = [
+        Refused(f"{EPOCH}-{seq}", "damaged", "x" * 100_000, b"m" * 100_000) for seq in range(1, 33)
+    ]
+    for _ in range(60):
+        quarantine(connection, keys, actor="evil", refused=refused)
+    most = (KEPT_ENTRIES + 100) * (KEPT_BYTES + MAX_REASON_CHARACTERS + 1000)
+    assert connection.memory_usage(keys.quarantine, samples=0) < most
+    assert total_by_kind(read_refusals(connection, keys)) == {"damaged": 60 * 32}
 
 
 def test_damaged_frames_reach_the_learner_as_ids_to_exclude(
@@ -102,6 +91,7 @@ def test_damaged_frames_reach_the_learner_as_ids_to_exclude(
     entries = read_everything(connection, keys)
     assert [entry.problem is None for entry in entries] == [True, False, False, False]
     assert connection.xlen(keys.quarantine) == 3
+    assert read_refusals(connection, keys) == {"a1": Counter(frames=3)}
     again = read_everything(connection, keys)
     assert [entry.first_id for entry in again] == [0, 20, 40, 60]
     assert again[1].problem == "the log no longer has it"
