@@ -13,6 +13,10 @@ MAX_CLIENTS_BYTES = 512 * 1024 * 1024
 MAX_COMMAND_BYTES = 1024 * 1024
 """For what a command says beside the longest value."""
 
+MAX_CLIENTS = 25_000
+"""Two connections for each of ten thousand actors, and room for all others. A server that may not open so
+many files takes fewer by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:
@@ -52,6 +56,7 @@ def configuration(doors: Doors, *, data: Path, users: Path, max_bytes: int) -> s
         "appendfsync everysec",
         'save ""',
         f"maxmemory {max_bytes}",
+        f"maxclients {MAX_CLIENTS}",
         "maxmemory-policy noeviction",
         f"proto-max-bulk-len {MAX_VALUE_BYTES}",
         # Whoever sends or asks for more than this at a time is cut off, the largest first: without it

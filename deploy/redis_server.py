@@ -13,11 +13,11 @@ from deploy import child_process
 from deploy.certificates import authority_pem, member_identity, server_files
 from deploy.head_secrets import role_password
 from deploy.redis_address import compose_address
-from deploy.redis_configuration import Doors, configuration
+from deploy.redis_configuration import MAX_CLIENTS, Doors, configuration
 from deploy.redis_listen import LOOPBACK, Listen, free_port, require_free
 from deploy.redis_program import RedisProgram
 from deploy.redis_users import RunUsers
-from replay_server.connection import OUTAGES, check_server, connect
+from replay_server.connection import OUTAGES, Client, call, check_server, connect
 
 _log = structlog.get_logger()
 
@@ -96,7 +96,16 @@ class PrivateRedis:
                     "this is a bug in apexmania: it should have said why",
                     f"read {self._log}; another server: --redis redis://:PASSWORD@HOST:PORT",
                 )
-        check_server(connect(self.url, name="launcher"), url=self.url, may_be_full=True)
+        connection = connect(self.url, name="launcher")
+        check_server(connection, url=self.url, may_be_full=True)
+        self._note_connections(connection)
+        connection.close()
+
+    def _note_connections(self, connection: Client) -> None:
+        """Says how many actors fit where the system lets the server open few files."""
+        most = int(call(connection, "INFO", "clients")["maxclients"])
+        if most < MAX_CLIENTS:
+            _log.info("redis_connections_limited", connections=most, wanted=MAX_CLIENTS)
 
     def stop(self) -> None:
         """Stops the server; its data stays in the folder."""

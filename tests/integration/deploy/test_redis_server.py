@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from deploy import cli, redis_program
 from deploy.foreign_redis import check_foreign
 from deploy.head_secrets import role_passwords
 from deploy.redis_listen import free_port
+from deploy.redis_configuration import MAX_CLIENTS
 from deploy.redis_program import RedisProgram
 from deploy.redis_server import PrivateRedis
 from deploy.run_folder import RunFolder
@@ -57,6 +59,13 @@ def test_it_takes_weights_of_a_wide_network(server: PrivateRedis) -> None:
     connection = connect(server.url, name="test")
     connection.set("am:weights", bytes(20_000_000))
     assert connection.strlen("am:weights") == 20_000_000
+    connection.close()
+
+
+def test_it_takes_as_many_connections_as_the_system_lets_it(server: PrivateRedis) -> None:
+    connection = connect(server.url, name="test")
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert connection.info("clients")["maxclients"] >= min(MAX_CLIENTS, allowed - 200)
     connection.close()
 
 
