@@ -60,6 +60,7 @@ def _machines(plan: NodePlan) -> list[dict[str, Any]]:
         {
             "address": node["NodeManagerAddress"],
             "learner": node["Resources"].get("learner", 0.0),
+            "learner_free": free.get(node["NodeID"], {}).get("learner", 0.0),
             "games": node["Resources"].get("game", 0.0),
             "games_free": free.get(node["NodeID"], {}).get("game", 0.0),
         }
