@@ -1,6 +1,7 @@
 """Reads whole segments, frames included, in the order of the index; the learner fills its store so."""
 
 import contextlib
+import time
 from dataclasses import dataclass
 
 import redis
@@ -22,6 +23,9 @@ from replay_server.stream_end import last_generated_id
 MISSING = "the log no longer has it"
 READ_AT_ONCE = 4
 """Segments whose frames are held undecoded: an actor may have written as much as Redis takes for each."""
+COMES_AGAIN_S = 10.0
+"""How long the reader waits for what a power cut took and the actor sends again within a second or two."""
+_WAIT_S = 0.05
 _log = structlog.get_logger()
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
@@ -61,9 +65,13 @@ class LogReader:
         self._keys = keys
         self._spec = spec
         self._refusals = Repetitions()
+        self._awaited: dict[str, float] = {}
 
     def read(self, after: int | None, max_segments: int, block_ms: int) -> list[Indexed]:
         """Returns the next segments in the order of their ids; empty where nothing came in time.
+
+        The index may be ahead of the log for a moment: after a power cut the replay service restores it at
+        once, the actors their segments a little later. The reader stops before what is still on its way.
 
         Args:
             after: the id that comes next, which is ``first_id + count`` of the last segment read; None
@@ -83,11 +91,16 @@ class LogReader:
         if not reply:
             return []
         index = reply[0][1]
-        return [
-            indexed
-            for first in range(0, len(index), READ_AT_ONCE)
-            for indexed in self._fetch(index[first : first + READ_AT_ONCE])
-        ]
+        entries: list[Indexed] = []
+        for first in range(0, len(index), READ_AT_ONCE):
+            page = index[first : first + READ_AT_ONCE]
+            fetched = self._fetch(page)
+            entries += fetched
+            if len(fetched) < len(page):
+                break
+        if not entries:
+            time.sleep(_WAIT_S)
+        return entries
 
     def bounds(self) -> tuple[int, int]:
         """Returns the first retained id and the id that comes next; equal where the log is empty."""
@@ -102,10 +115,32 @@ class LogReader:
             pipe.xrange(self._keys.meta(actor), min=entry_id, max=entry_id)
             pipe.xrange(self._keys.frames(actor), min=entry_id, max=entry_id)
         found: list[_Entries] = pipe.execute()
-        return [
-            self._indexed(index_id, fields, found[2 * position], found[2 * position + 1])
-            for position, (index_id, fields) in enumerate(index)
-        ]
+        entries: list[Indexed] = []
+        for position, (index_id, fields) in enumerate(index):
+            metas, frames = found[2 * position], found[2 * position + 1]
+            actor, entry_id = fields[b"a"].decode(), fields[b"e"].decode()
+            if metas and frames:
+                self._awaited.pop(actor, None)
+            elif self._comes_again(actor, entry_id):
+                return entries
+            else:  # it may have come between the two reads
+                metas = self._entry(self._keys.meta(actor), entry_id)
+                frames = self._entry(self._keys.frames(actor), entry_id)
+            entries.append(self._indexed(index_id, fields, metas, frames))
+        return entries
+
+    def _entry(self, stream: str, entry_id: str) -> _Entries:
+        found: _Entries = call(self._redis, "XRANGE", stream, entry_id, entry_id)
+        return found
+
+    def _comes_again(self, actor: str, entry_id: str) -> bool:
+        """Tells what a power cut took, which its actor sends again, from what was trimmed or given up."""
+        if last_generated_id(self._redis, self._keys.meta(actor)) >= parse_entry_id(entry_id.encode()):
+            return False
+        now = time.monotonic()
+        if actor not in self._awaited:
+            _log.warning("log_lost_its_tail", actor=actor, entry=entry_id)
+        return now - self._awaited.setdefault(actor, now) < COMES_AGAIN_S
 
     def _indexed(
         self, index_id: bytes, fields: dict[bytes, bytes], metas: _Entries, frames: _Entries

@@ -22,6 +22,7 @@ from replay_server.connection import OUTAGES, connect
 from replay_server.contract_store import put_contract
 from replay_server.control import Control
 from replay_server.log_link import LogLink
+from replay_server.log_reader import MISSING, LogReader
 from replay_server.log_writer import LogWriter
 from replay_server.process import ReplayProcess
 from replay_server.retention import trim_at_rest
@@ -38,7 +39,7 @@ from tests.support.replay_rig import (
     tags,
     write,
 )
-from tests.support.segments import FULL, make_segment
+from tests.support.segments import FULL, SMALL, make_segment
 
 pytestmark = [pytest.mark.redis, pytest.mark.chaos]
 KEYS = Keys("chaos")
@@ -116,6 +117,52 @@ def test_power_cut_takes_the_tail_and_it_comes_back_with_the_same_ids(
     assert int(str(service.stats()["reindexed_segments"])) > 0
     stop.set()
     thread.join()
+
+
+def test_a_reader_that_lags_at_a_power_cut_waits_for_what_is_sent_again(
+    server: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = make_writer(server.url, KEYS)
+    write(writer, range(60))
+    assert writer.flush(10)
+    service = make_service(client, KEYS)
+    assert ingest_all(service) == 60
+    reader = LogReader(client, KEYS, SMALL)
+    with monkeypatch.context() as slow:
+        slow.setattr(LogWriter, "_try_link", lambda _: False)
+        server.kill()
+        server.cut_append_only_tail(30_000)
+        server.start()
+        deadline = time.monotonic() + 20
+        while service.stats()["reindexed_segments"] == 0 and time.monotonic() < deadline:
+            service.ingest()
+            service.tick()
+        before = reader.read(0, 100, 0)
+    assert 0 < len(before) < 60, "the index is whole again, and the log is not yet"
+    assert {entry.problem for entry in before} == {None}
+    deadline = time.monotonic() + 20
+    while writer.counters().resent_segments == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert writer.flush(10)
+    writer.close()
+    rest = reader.read(before[-1].first_id + before[-1].count, 100, 0)
+    assert tags(before) + tags(rest) == list(range(60))
+    assert {entry.problem for entry in rest} == {None}
+
+
+def test_a_reader_does_not_wait_for_ever_for_an_actor_that_never_sends_again(
+    server: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replay_server.log_reader.COMES_AGAIN_S", 0.3)
+    writer = make_writer(server.url, KEYS)
+    write(writer, range(10))
+    writer.close()
+    ingest_all(make_service(client, KEYS))
+    client.delete(KEYS.meta("a1"), KEYS.frames("a1"))
+    reader = LogReader(client, KEYS, SMALL)
+    assert reader.read(0, 100, 0) == []
+    time.sleep(0.4)
+    assert [entry.problem for entry in reader.read(0, 100, 0)] == [MISSING] * 10
 
 
 def test_a_stopped_redis_that_wakes_up_doubles_nothing(
