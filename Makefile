@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format bench clean
+.PHONY: help setup train test lint format reference bench clean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -54,6 +54,9 @@ lint: setup ## check style, types and import contracts
 format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix $(SOURCES) tests
 	$(BIN)/ruff format $(SOURCES) tests
+
+reference: setup ## write the tables of docs/metrics.md and docs/health.md from the code
+	$(BIN)/python -m deploy.health.reference docs
 
 bench: setup ## measure the parts that decide the speed
 	@for name in $(BENCHMARKS); do \

@@ -55,8 +55,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "status",
         "deploy.commands.status:status",
-        "Show how a run is doing, or how it ended.",
-        ("status", "status runs/latest --json"),
+        "Show how a run is doing, or how it ended, and whether its health checks are ok.",
+        ("status", "status runs/latest --check || echo a check is red"),
     ),
     Command(
         "plot",

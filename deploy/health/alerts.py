@@ -25,7 +25,7 @@ from common.health_config import AlertsConfig
 WEBHOOK_VARIABLE = "APEXMANIA_ALERT_WEBHOOK"
 _MOST_WAITING = 100
 _LAST_PATIENCE_S = 5.0
-_END = None
+_POLL_S = 0.2
 _log = structlog.get_logger()
 Alert = dict[str, Any]
 
@@ -76,8 +76,10 @@ class Alerts:
         self._command = shlex.split(config.command)
         self._timeout_s = config.timeout_s
         self._webhook = webhook
-        self._waiting: queue.Queue[Alert | None] = queue.Queue(maxsize=_MOST_WAITING)
+        self._waiting: queue.Queue[Alert] = queue.Queue(maxsize=_MOST_WAITING)
         self._failed: set[str] = set()
+        self._closing = threading.Event()
+        self._given_up = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -101,20 +103,21 @@ class Alerts:
             self._note("queue", "too many alerts wait; this one is given up")
 
     def close(self) -> None:
-        """Waits a few seconds for what is queued."""
+        """Waits a few seconds for what is queued, and gives up the rest."""
         if self._thread is None:
             return
-        try:
-            self._waiting.put_nowait(_END)
-        except queue.Full:
-            return
+        self._closing.set()
         self._thread.join(_LAST_PATIENCE_S)
+        self._given_up.set()
 
     def _run(self) -> None:
-        while True:
-            alert = self._waiting.get()
-            if alert is _END:
-                return
+        while not self._given_up.is_set():
+            try:
+                alert = self._waiting.get(timeout=_POLL_S)
+            except queue.Empty:
+                if self._closing.is_set():
+                    return
+                continue
             body = json.dumps(alert, allow_nan=False).encode()
             if self._command:
                 self._call_command(body)

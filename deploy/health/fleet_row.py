@@ -18,6 +18,11 @@ class FleetBook:
         self._moved: dict[str, tuple[float, Any]] = {}
         self._counted: dict[tuple[str, str], float] = {}
 
+    @property
+    def knows_anybody(self) -> bool:
+        """Whether any process was ever heard of."""
+        return bool(self._seen_s)
+
     def pause(self, now_s: float) -> None:
         """Lets everybody be seen again first: nobody could say anything for a while."""
         self._seen_s = dict.fromkeys(self._seen_s, now_s)

@@ -30,8 +30,11 @@ def headline(health: RunHealth) -> str:
         for state in ("red", "watch")
         if health.in_state(state)
     ]
-    fine, known = len(health.in_state("ok")), len(health.rules) - len(health.in_state("unknown"))
-    return "; ".join(ill) if ill else f"{fine} of {known} checks ok"
+    if ill:
+        return "; ".join(ill)
+    return (
+        f"{len(health.in_state('ok'))} checks ok, {len(health.in_state('unknown'))} not yet known"
+    )
 
 
 def health_lines(health: RunHealth) -> Iterator[str]:

@@ -87,7 +87,7 @@ class HealthWatch:
         if gap:
             self._book.pause(now_s)
             self._due_s = now_s + PERIOD_S
-        if now_s < self._due_s:
+        if now_s < self._due_s or not (hearts or self._book.knows_anybody):
             return
         self._due_s = now_s + PERIOD_S
         row = self._book.row(

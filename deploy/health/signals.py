@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,7 @@ class Signals:
             self._held_finishes -= self._held.popleft()[1]
 
 
-def relative_fall(returns: "deque[float]") -> float:
+def relative_fall(returns: Sequence[float]) -> float:
     """Returns by which share of their level returns fell for certain; 0 where that is not certain.
 
     A straight line is fitted; of its slope only what is beyond noise counts. The level is the line's
