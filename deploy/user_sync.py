@@ -101,8 +101,7 @@ class UserSync:
         ordered = sorted(names)
         if not ordered:
             return frozenset()
-        hearts = [self._keys.heart(name) for name in ordered]
-        values: list[bytes | None] = call(self._redis, "MGET", *hearts)
-        return frozenset(
-            name for name, value in zip(ordered, values, strict=True) if value is not None
-        )
+        pipe = self._redis.pipeline(transaction=False)
+        for name in ordered:
+            pipe.exists(self._keys.heart(name))  # and not its five kilobytes
+        return frozenset(name for name, there in zip(ordered, pipe.execute(), strict=True) if there)

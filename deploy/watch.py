@@ -24,6 +24,8 @@ _log = structlog.get_logger()
 
 _POLL_S = 0.25
 _HEARTS_EVERY_S = 1.0
+_HEARTS_PER_S = 2000
+"""Read a second at most, each with its picture of five kilobytes."""
 _RESTARTS_EVERY_S = 1.0
 INTERRUPTED = "interrupted"
 
@@ -171,8 +173,10 @@ class Watch:
         try:
             self._recorder.poll()
             if time.monotonic() >= self._hearts_due:
-                self._hearts_due = time.monotonic() + _HEARTS_EVERY_S
-                self._progress.hearts = read_all(self._connection, self._keys)
+                hearts = read_all(self._connection, self._keys)
+                self._progress.hearts = hearts
+                pause_s = max(_HEARTS_EVERY_S, len(hearts) / _HEARTS_PER_S)
+                self._hearts_due = time.monotonic() + pause_s
         except OUTAGES as error:
             self._note_outage(away=True, why=str(error))
         else:

@@ -10,6 +10,8 @@ from deploy.fleet_bench.added_cost import FLAT, MEASURES, added_costs
 from deploy.fleet_bench.bench import BenchReport
 from deploy.plots import COLOURS, STYLE
 
+_LEAST_CORES = 1e-3
+"""Drawn where a process used less than the clock shows: the axis is logarithmic."""
 _RATIOS = ("cpu", "memory", "bytes_in", "bytes_out", "commands")
 
 
@@ -32,7 +34,7 @@ def _draw_fleets(axes: Axes, report: BenchReport) -> None:
     actors = [step.actors for step in report.steps]
     shown = [measure for measure in MEASURES if measure.name.endswith("_cpu")]
     for measure, colour in zip(shown, COLOURS, strict=False):
-        cores = [1e-3 * measure.of(step.usage) for step in report.steps]
+        cores = [max(_LEAST_CORES, 1e-3 * measure.of(step.usage)) for step in report.steps]
         axes.plot(actors, cores, "o-", color=colour, label=measure.title)
     axes.set_xscale("log")
     axes.set_yscale("log")

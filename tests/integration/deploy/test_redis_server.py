@@ -16,8 +16,8 @@ from common.errors import ApexManiaError, MachineError, MismatchError, Unreachab
 from deploy import cli, redis_program
 from deploy.foreign_redis import check_foreign
 from deploy.head_secrets import role_passwords
-from deploy.redis_listen import free_port
 from deploy.redis_configuration import MAX_CLIENTS
+from deploy.redis_listen import free_port
 from deploy.redis_program import RedisProgram
 from deploy.redis_server import PrivateRedis
 from deploy.run_folder import RunFolder
