@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import ray
+from ray._private import ray_constants
 from ray._raylet import (  # type: ignore[attr-defined] # an extension module without stubs
     AuthenticationTokenLoader,
     Config,
@@ -66,6 +67,8 @@ def private_ray(*, num_cpus: int, run_folder: Path, logs: Path) -> Iterator[None
     environment = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
+        # Ray's own switch for one machine alone: without it every part listens on all interfaces.
+        ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
         "PYTHONPATH": absolute_search_path(os.environ.get("PYTHONPATH", "")),
         **WORKER_ENVIRONMENT,
     }
@@ -127,6 +130,8 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _start(num_cpus: int, temporary: Path) -> None:
     read_environment_again()
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
     try:
         ray.init(
             address="local",
@@ -144,6 +149,8 @@ def _start(num_cpus: int, temporary: Path) -> None:
             " ".join(str(error).split()) or type(error).__name__,
             "apexmania doctor",
         ) from error
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def read_environment_again() -> None:

@@ -5,15 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+import ray
 
 from deploy.ray_cluster import private_ray, remove_abandoned
+from tests.support.open_ports import addresses_outside
 
 
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(120)
-def test_nobody_else_reaches_the_token(tmp_path: Path) -> None:
+def test_nobody_else_reaches_the_token_or_a_port(tmp_path: Path) -> None:
     with private_ray(num_cpus=1, run_folder=tmp_path, logs=tmp_path):
         folder = (tmp_path / "ray-live").readlink().parents[2]
         assert folder.name.startswith("am-")
@@ -22,6 +25,8 @@ def test_nobody_else_reaches_the_token(tmp_path: Path) -> None:
         assert (tmp_path / "ray-live").is_dir()
         remove_abandoned(folder.parent)
         assert (folder / "token").exists()
+        assert ray.get(ray.put(1)) == 1
+        assert addresses_outside(psutil.Process()) == {}
     assert not folder.exists()
 
 
