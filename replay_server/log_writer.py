@@ -203,6 +203,8 @@ class LogWriter:
                 self._to_spool()
                 self._rest(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        if self._link is None and not self._fenced:
+            self._recall_confirmed()
         self._to_spool()
         if self._spool.folder is None:
             with self._changed:
@@ -307,6 +309,16 @@ class LogWriter:
                 self._spool.drop_first()
             else:
                 return
+
+    def _recall_confirmed(self) -> None:
+        """Keeps on disk what Redis confirmed just before it went away: it may come back without that."""
+        if self._spool.folder is None:
+            return
+        with self._changed:
+            while self._confirmed:
+                waiting = self._confirmed.pop()[1]
+                waiting.resent = True
+                self._spool.put_back(waiting)
 
     def _forget_confirmed(self) -> None:
         oldest = time.monotonic() - CONFIRMED_WINDOW_S

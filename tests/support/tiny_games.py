@@ -1,5 +1,6 @@
 """Small real games for tests, reachable as ``tests.support.tiny_games:<factory>``."""
 
+import time
 from typing import Any, ClassVar
 
 import gymnasium
@@ -90,6 +91,18 @@ class RealTimeCorridor(Corridor):
     """A corridor that claims not to wait for anybody."""
 
     metadata: ClassVar[dict[str, Any]] = {**Corridor.metadata, "real_time": True, "step_s": 0.001}
+
+
+class PacedCorridor(RealTimeCorridor):
+    """Takes its time for each step, as a real game does."""
+
+    def step(self, action: int) -> Any:
+        time.sleep(0.005)
+        return super().step(action)
+
+
+def paced(**options: Any) -> PacedCorridor:
+    return PacedCorridor(**options)
 
 
 class Unseen(Corridor):
