@@ -35,7 +35,7 @@ def bring_cluster_up(file: ClusterFile, *, say: Say) -> None:
         f"{len(file.machines)} machines answer. Setting up {file.head}, which takes minutes once ..."
     )
     each(file, file.machines, _remove_old_code)
-    ray_up(file, restart=True)
+    ray_up(file)
     say(f"{file.head} is up. It sets up the others ...")
     wait_until_joined(file, file.workers, say=say)
 
@@ -51,7 +51,7 @@ def add_worker(file: ClusterFile, address: str, *, say: Say) -> None:
     Raises:
         ApexManiaError: the machine cannot be reached or set up, or did not join.
     """
-    ray_up(file, restart=False)
+    ray_up(file)
     say(f"{file.head} sets up {address} ...")
     wait_until_joined(file, [address], say=say)
 
@@ -89,7 +89,7 @@ def end_worker(file: ClusterFile, address: str) -> None:
     Raises:
         ApexManiaError: it cannot be reached, or the head could not be told.
     """
-    ray_up(file, restart=False)
+    ray_up(file)
     _end_node(RemoteMachine(file, address))
 
 

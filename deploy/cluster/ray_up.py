@@ -21,12 +21,13 @@ _TOKEN_MOUNT = "~/.apexmania/ray-token"  # noqa: S105 - a path
 _PROJECT_MOUNT = "~/apexmania"
 
 
-def ray_up(file: ClusterFile, *, restart: bool) -> None:
+def ray_up(file: ClusterFile) -> None:
     """Sets up the head and starts its node; the head then does the same for the workers.
+
+    A node that is up stays up, with what works on it, and takes in the machines that are new in the file.
 
     Args:
         file: the cluster.
-        restart: whether the head's start commands run; its node stays if it runs so already.
 
     Raises:
         ConfigError: this is no checkout of the project.
@@ -37,7 +38,6 @@ def ray_up(file: ClusterFile, *, restart: bool) -> None:
     whole = folder / f"{file.name}.yaml"
     write_private(whole, yaml.safe_dump(_completed(file), sort_keys=False))
     command = [str(Path(sys.executable).parent / "ray"), "up", "-y", "--no-config-cache"]
-    command += [] if restart else ["--no-restart"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {
         # The second autoscaler, the default, starts no on-premise workers (Ray 2.60).

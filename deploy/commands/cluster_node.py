@@ -37,7 +37,7 @@ def node(
         return _stop()
     if role == "status":
         return _status(json_output=json_output)
-    from deploy.cluster import node_control, node_plan  # noqa: PLC0415 - Ray only where it starts
+    from deploy.cluster import admission, node_control, node_plan  # noqa: PLC0415 - Ray only where it starts
     from deploy.cluster.node_supervisor import supervise  # noqa: PLC0415 - same
     from deploy.command_logging import log_to_stderr  # noqa: PLC0415 - same
 
@@ -57,6 +57,9 @@ def node(
         with log_to_stderr():
             return 0 if supervise(plan, patient=not impatient) else 1
     state = node_control.bring_up(plan)
+    if plan.autoscaling is not None:
+        for added in admission.admit_workers(Path(plan.autoscaling)):
+            print(f"{added} is new in the cluster")
     print(f"{plan.role} {plan.address} is up, process {state.pid}; {plan.gcs_address}")
     return 0
 
