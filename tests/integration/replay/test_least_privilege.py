@@ -380,7 +380,7 @@ def test_the_list_of_any_run_lets_nobody_in_without_a_password(
         tmp_path / "redis", binary=redis_server._binary, options=("--aclfile", str(file))
     )
     without_password = server.url
-    server.url = server.url.replace("//", "//actor%3Aa1:a@")
+    server.url = server.near_url = server.url.replace("//", "//actor%3Aa1:a@")
     server.start()
     actor = connect(server.url, name="actor")
     assert actor.get(keys.contract) is None
