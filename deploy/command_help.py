@@ -204,6 +204,13 @@ COMMANDS: tuple[Command, ...] = (
         "actor",
     ),
     Command(
+        "store",
+        "deploy.commands.actor:store",
+        "Keep the credentials of a join string without driving yet.",
+        ("actor store -", "actor store 'apexmania-join-1....'"),
+        "actor",
+    ),
+    Command(
         "drive",
         "deploy.commands.actor:drive",
         "Drive as join does, in this process and without starting again.",

@@ -70,7 +70,7 @@ def decode_invitation(text: str) -> Invitation:
     Raises:
         ConfigError: it is no join string, cut, changed, or made by another version.
     """
-    line = "".join(text.split()).strip("'\"")
+    line = "".join(text.split()).strip("'\"\ufeff")
     if not line.startswith(PREFIX):
         raise ConfigError("This is no join string.", f"one begins with {PREFIX}{VERSION}", _ANOTHER)
     version, dot, body = line.removeprefix(PREFIX).partition(".")

@@ -9,13 +9,21 @@ from cyclopts import Parameter
 
 from common.errors import ConfigError
 from deploy.interrupts import Interrupts
-from deploy.join_string import PREFIX, decode_invitation
+from deploy.join_string import PREFIX, Invitation, decode_invitation
 from deploy.options import Json
 
 _LOCAL = "game.trackmania."
 _SETTINGS = ("telemetry_port", "screen_x_offset", "screen_y_offset")
 _LONGEST_LOG_BYTES = 5_000_000
 Name = Annotated[str, Parameter(help="Name by which this machine joined.")]
+Word = Annotated[
+    str,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="Join string that apexmania token create printed on the head; - reads it from "
+        "standard input; or the NAME of an earlier join.",
+    ),
+]
 LocalSettings = Annotated[
     tuple[str, ...],
     Parameter(
@@ -28,14 +36,7 @@ LocalSettings = Annotated[
 
 
 def join(
-    invitation: Annotated[
-        str,
-        Parameter(
-            allow_leading_hyphen=True,
-            help="Join string that apexmania token create printed on the head; - reads it from "
-            "standard input; or the NAME of an earlier join."
-        ),
-    ],
+    invitation: Word,
     /,
     *,
     settings: LocalSettings = (),
@@ -47,22 +48,28 @@ def join(
 
     local_settings(settings)
     words = [word for setting in settings for word in ("--set", setting)]
-    text = sys.stdin.read() if invitation == "-" else invitation
-    if invitation == "-" or text.strip().strip("'\"").startswith(PREFIX[:8]):
-        accepted = decode_invitation(text)
-        JoinedHome(accepted.name).keep(accepted)
-        if sys.platform != "win32":
-            # The string holds a password, and a command line is for everybody to see.
-            os.execv(sys.executable, own_command("actor", "join", accepted.name, *words))  # noqa: S606 - our own command line
-        name = accepted.name
-    else:
-        name = invitation
+    accepted = _accepted(invitation)
+    name = invitation if accepted is None else accepted.name
+    if accepted is not None and sys.platform != "win32":
+        # The string holds a password, and a command line is for everybody to see.
+        os.execv(sys.executable, own_command("actor", "join", name, *words))  # noqa: S606 - our own command line
     known = JoinedHome(name).invitation()
     status = JoinedStatus(name, f"{known.host}:{known.port}")
     with Interrupts() as interrupts:
         return supervise(
             own_command("actor", "drive", name, *words), interrupts=interrupts, say=status.say
         )
+
+
+def store(invitation: Word, /) -> None:
+    """Prints name, host and port as JSON; for scripts that set a machine up."""
+    import json  # noqa: PLC0415 - only when it is typed
+
+    accepted = _accepted(invitation)
+    if accepted is None:
+        decode_invitation(invitation)
+        return
+    print(json.dumps({"name": accepted.name, "host": accepted.host, "port": accepted.port}))
 
 
 def drive(name: Name, /, *, settings: LocalSettings = ()) -> None:
@@ -147,3 +154,15 @@ def local_settings(settings: tuple[str, ...]) -> dict[str, int]:
             )
         found[name] = int(value)
     return found
+
+
+def _accepted(word: str) -> Invitation | None:
+    """Stores the credentials in a join string and returns them, None where the word is a name."""
+    from deploy.joined_home import JoinedHome  # noqa: PLC0415 - Redis only when it is typed
+
+    text = sys.stdin.read() if word == "-" else word
+    if word != "-" and not text.strip(" \n'\"").startswith(PREFIX):
+        return None
+    accepted = decode_invitation(text)
+    JoinedHome(accepted.name).keep(accepted)
+    return accepted
