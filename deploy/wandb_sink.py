@@ -18,6 +18,7 @@ from deploy.run_files import read_values
 from deploy.run_folder import RunFolder, write_json
 
 _POLL_S = 2.0
+_HEALTH = "health"
 _HEARTBEAT_KEYS = ("_id", "time")
 
 
@@ -78,7 +79,10 @@ def follow(folder: RunFolder, *, mode: str, project: str, stop: threading.Event)
         last = stop.wait(_POLL_S)
         for prefix, tail in tails.items():
             for row in tail.rows():
-                run.log(_named(prefix, row))
+                if prefix == _HEALTH:
+                    _alert(run, row)
+                else:
+                    run.log(_named(prefix, row))
         keep_offsets(folder, tails)
     run.summary.update(read_values(folder.summary_file))
     run.finish()
@@ -91,6 +95,7 @@ def open_tails(folder: RunFolder) -> dict[str, Tail]:
         "learner": folder.metrics_file,
         "episode": folder.episodes_file,
         "evaluation": folder.evaluations_file,
+        _HEALTH: folder.health_file,
     }
     return {
         prefix: Tail(file, offset=int(offsets.get(prefix, 0))) for prefix, file in files.items()
@@ -117,6 +122,21 @@ def _named(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
     if prefix == "episode":
         numbers["episode_number"] = row["n"]
     return numbers
+
+
+def _alert(run: Any, change: dict[str, Any]) -> None:  # noqa: ANN401 - wandb is imported late
+    """Sends a change of a health check as an alert, where it turned red or healed from that."""
+    from wandb import AlertLevel
+
+    if "red" not in (change["before"], change["state"]):
+        return
+    turned_red = change["state"] == "red"
+    run.alert(
+        title=f"{change['check']} {'turned red' if turned_red else 'healed'}",
+        text=f"{change['figure']}: {change['value']}, expected {change['bound']}. "
+        f"{change['meaning']}. Do: {change['remedy']}",
+        level=AlertLevel.ERROR if turned_red else AlertLevel.INFO,
+    )
 
 
 def main() -> None:

@@ -19,6 +19,14 @@ def _folder(path: Path) -> RunFolder:
     folder.prepare(Config())
     rows = [{"learner_steps": 100 * i, "loss": 1.0 / i, "_id": f"{i}-0"} for i in range(1, 20)]
     write_text(folder.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+    change = {
+        "check": "q_value", "before": "ok", "state": "red", "figure": "mean Q", "value": -20.0,
+        "bound": "at least -10", "meaning": "values collapse", "remedy": "stop the run", "_id": "1",
+    }  # fmt: skip
+    healed = change | {"before": "red", "state": "ok"}
+    quiet = change | {"check": "loss", "state": "watch"}
+    changes = (change, healed, quiet)
+    write_text(folder.health_file, "".join(json.dumps(row) + "\n" for row in changes))
     return folder
 
 
@@ -33,7 +41,11 @@ def test_rows_are_written_offline_and_the_process_ends_with_its_block(tmp_path: 
             assert time.monotonic() < deadline, (folder.logs / "wandb.log").read_text()
     assert not psutil.pid_exists(pid)
     (file,) = written.glob("offline-run-*/*.wandb")
-    assert b"learner/loss" in file.read_bytes()
+    content = file.read_bytes()
+    assert b"learner/loss" in content
+    assert b"q_value turned red" in content
+    assert b"q_value healed" in content
+    assert b"loss turned" not in content
 
 
 def test_its_death_is_nobodys_concern(tmp_path: Path) -> None:
