@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deploy.fleet_bench.bench_contract import CAPACITY
 from deploy.fleet_bench.bench_stack import ACTORS_PER_GENERATOR, BenchStack
 from deploy.fleet_bench.cost_sample import take_sample, usage
 from deploy.fleet_bench.index_watch import IndexWatch
@@ -22,6 +23,8 @@ ON_TIME = 0.97
 _SETTLE_S = 2.0
 _SETTLED_S = 0.2
 _LONGEST_SETTLING_S = 30.0
+_BEHIND = CAPACITY // 10
+"""Transitions that may be on their way while a step is measured."""
 _CATCH_UP_S = 60.0
 
 
@@ -118,7 +121,7 @@ def run_bench(
         steps, sent = [], 0
         for size in sizes:
             stack.grow(size)
-            sent += _settle(stack)
+            sent += _settle(stack, sent)
             watch.take()
             before = take_sample(stack.connection, stack.pids)
             time.sleep(seconds)
@@ -168,16 +171,17 @@ def _step(
     )
 
 
-def _settle(stack: BenchStack) -> int:
+def _settle(stack: BenchStack, sent: int) -> int:
     """Waits until the new actors are on time, or never will be; returns the transitions sent meanwhile."""
     deadline = time.monotonic() + _LONGEST_SETTLING_S
-    sent, late_s = 0, math.inf
-    while late_s > _SETTLED_S and time.monotonic() < deadline:
+    new, late_s, behind = 0, math.inf, 0
+    while (late_s > _SETTLED_S or behind > _BEHIND) and time.monotonic() < deadline:
         time.sleep(_SETTLE_S)
         told = stack.told()
-        sent += _transitions(told)
+        new += _transitions(told)
         late_s = max(part.late_s for part in told)
-    return sent
+        behind = sent + new - stack.ingested()
+    return new
 
 
 def _transitions(told: Sequence[Told]) -> int:

@@ -2,9 +2,12 @@
 
 import heapq
 import logging
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -20,6 +23,8 @@ from replay_server.contract_store import get_contract
 HEART_S = 2.0
 FLEET_S = 1.0
 WEIGHTS_S = 1.0
+THREADS = 8
+_UNDER_WAY = 2 * THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,10 @@ class _Generator:
         self._models = model_segments(contract, self._rng)
         self._actors: list[SyntheticActor] = []
         self._due: list[tuple[float, int, float, Callable[[], None]]] = []
+        self._pool = ThreadPoolExecutor(THREADS)
+        self._room = threading.BoundedSemaphore(_UNDER_WAY)
+        self._books = threading.Lock()
+        self._failure: Exception | None = None
         self._appends = True
         self._told = Told()
 
@@ -102,6 +111,7 @@ class _Generator:
                 else:
                     self._next_errand()
         except EOFError:
+            self._pool.shutdown()
             for actor in self._actors:
                 actor.close()
 
@@ -112,37 +122,62 @@ class _Generator:
                 for name, url in urls.items():
                     self._add(SyntheticActor(url, self._keys, name, self._models))
                 for _ in range(fill if first else 0):
-                    self._told.appended.append(self._actors[0].append())
+                    self._append(self._actors[0])
                 return Told()
             case Tell(append):
                 self._appends = append
-                told, self._told = self._told, Told()
+                if not append:
+                    self._wait_for_threads()
+                with self._books:
+                    told, self._told = self._told, Told()
                 told.fetched_weights = sum(actor.fetched_weights for actor in self._actors)
                 return told
+
+    def _append(self, actor: SyntheticActor) -> None:
+        if self._appends:
+            appended = actor.append()
+            with self._books:
+                self._told.appended.append(appended)
+
+    def _wait_for_threads(self) -> None:
+        for _ in range(_UNDER_WAY):
+            self._room.acquire()
+        self._room.release(_UNDER_WAY)
 
     def _add(self, actor: SyntheticActor) -> None:
         self._actors.append(actor)
 
-        def append() -> None:
-            if self._appends:
-                self._told.appended.append(actor.append())
-
         errands = (
-            (self._segment_s, append),
+            (self._segment_s, partial(self._append, actor)),
             (HEART_S, actor.beat),
             (FLEET_S, actor.follow_fleet),
             (WEIGHTS_S, actor.follow_weights),
         )
+        turn = threading.Lock()  # an actor does one thing at a time, as its one connection makes it
         now_s = time.monotonic()
         for period_s, errand in errands:
             due_s = now_s + self._rng.uniform(0.0, period_s)
-            heapq.heappush(self._due, (due_s, len(self._due), period_s, errand))
+            in_turn: Callable[[], None] = partial(self._do, errand, turn)
+            heapq.heappush(self._due, (due_s, len(self._due), period_s, in_turn))
 
     def _next_errand(self) -> None:
+        """Hands the next errand to a thread: many wait for Redis at once, as many actors do."""
+        if self._failure is not None:
+            raise self._failure
         due_s, order, period_s, errand = heapq.heappop(self._due)
+        self._room.acquire()
         self._told.late_s = max(self._told.late_s, time.monotonic() - due_s)
-        errand()
+        self._pool.submit(errand)
         heapq.heappush(self._due, (due_s + period_s, order, period_s, errand))
+
+    def _do(self, errand: Callable[[], None], turn: threading.Lock) -> None:
+        try:
+            with turn:
+                errand()
+        except Exception as error:  # noqa: BLE001 - the top of a thread; the generator raises it
+            self._failure = error
+        finally:
+            self._room.release()
 
 
 def segment_period_s(frames_per_second: float) -> float:
