@@ -381,17 +381,19 @@ def test_the_list_of_any_run_lets_nobody_in_without_a_password(
     )
     without_password = server.url
     server.url = server.near_url = server.url.replace("//", "//actor%3Aa1:a@")
-    server.start()
-    actor = connect(server.url, name="actor")
-    assert actor.get(keys.contract) is None
-    actor.xadd(keys.meta("a1"), {"m": b"x"})
-    assert denied(actor, ("GET", keys.service))
-    stranger = connect(without_password, name="stranger")
-    with pytest.raises(redis.AuthenticationError):
-        stranger.ping()
-    stranger.close()
-    actor.close()
-    server.stop()
+    try:
+        server.start()
+        actor = connect(server.url, name="actor")
+        assert actor.get(keys.contract) is None
+        actor.xadd(keys.meta("a1"), {"m": b"x"})
+        assert denied(actor, ("GET", keys.service))
+        stranger = connect(without_password, name="stranger")
+        with pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        stranger.close()
+        actor.close()
+    finally:
+        server.stop()
 
 
 def test_a_pattern_for_every_run_covers_any_run(
