@@ -5,7 +5,7 @@ PRESET ?= quickstart
 WORKERS ?= 2
 BIN := $(VENV)/bin
 SOURCES := common replay_server actors learner deploy
-BENCHMARKS := $(basename $(notdir $(wildcard tests/benchmarks/bench_*.py)))
+BENCHMARKS := $(filter-out bench_faults,$(basename $(notdir $(wildcard tests/benchmarks/bench_*.py))))
 STAMP := $(VENV)/.installed
 # A machine without a GPU may take a small build of torch from another index: make setup TORCH_INDEX=URL
 TORCH_INDEX ?=
@@ -40,8 +40,8 @@ train: setup ## train with PRESET=quickstart
 	$(BIN)/apexmania train --preset $(PRESET)
 
 # Test workers already use every core; a second thread in each costs more than it brings.
-test bench: export OMP_NUM_THREADS := 1
-test bench: export MKL_NUM_THREADS := 1
+test bench faults: export OMP_NUM_THREADS := 1
+test bench faults: export MKL_NUM_THREADS := 1
 test: setup ## run all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
@@ -62,6 +62,9 @@ bench: setup ## measure the parts that decide the speed
 	@for name in $(BENCHMARKS); do \
 	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || exit 1; \
 	done
+
+faults: setup ## put a run through every fault and print the table, 20 minutes, as root (FAULTS="name ..." for some)
+	$(BIN)/python -m tests.benchmarks.bench_faults --json faults.json $(FAULTS)
 
 clean: ## remove .venv and caches; runs are kept
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -35,7 +35,8 @@ from tests.support.segments import make_segment
 
 STEPS = 20
 """Transitions of each segment that a writing actor appends."""
-TAGS_OF_A_LIFE = 1_000_000
+TAGS_OF_A_LIFE = 20_000
+"""A tag is a reward, and no reward beyond a million is believed: enough for fifty starts of half an hour."""
 HEARTBEAT_S = 0.5
 _TICK_S = 0.02
 _FENCED_EXIT = 5
@@ -47,7 +48,7 @@ def rig_contract(*, capacity: int = 200_000) -> Contract:
     config = small.model_copy(
         update={
             "replay": small.replay.model_copy(
-                update={"capacity": capacity, "snapshot_period_s": 1.0, "samples_per_insert": 2.0}
+                update={"capacity": capacity, "snapshot_period_s": 1.0, "samples_per_insert": 0.5}
             ),
             "checkpoint": small.checkpoint.model_copy(
                 update={"every_episodes": 1, "min_period_s": 1.0}
@@ -159,6 +160,7 @@ def _write_on(
 ) -> None:
     tag, due_s, noted = 0, time.monotonic(), None
     while not stop.wait(_TICK_S) and not writer.fenced:
+        writer.raise_failure()
         while time.monotonic() >= due_s:
             due_s = max(due_s + 1.0 / options.rate, time.monotonic() - 1.0)
             writer.append(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,19 +21,21 @@ from common.keys import Keys
 from replay_server.connection import connect
 from replay_server.contract_store import put_contract
 from replay_server.control import Control
+from replay_server.log_reader import Indexed
 from replay_server.registry import register
-from tests.support.fault_member import STEPS, TAGS_OF_A_LIFE, rig_contract
+from tests.support.fault_member import SPEC, STEPS, TAGS_OF_A_LIFE, rig_contract
 from tests.support.lab_redis import LabRedis
 from tests.support.ledger import held
 from tests.support.log_watcher import LogWatcher, Sign
 from tests.support.network_lab import Host, NetworkLab
+from tests.support.segments import tag_of
 from tests.support.waiting import wait_until
 
 PASSWORD = "only-in-this-lab"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 ARRIVAL_S = 5.0
 """How long an acknowledged transition may be on its way before it counts as lost."""
-CAUGHT_UP_TRANSITIONS = 3 * STEPS
+CAUGHT_UP_TRANSITIONS = 10 * STEPS
 _UNINDEXED = "star-ids"
 _TAIL_BYTES = 1000
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -138,7 +141,7 @@ class FaultRig:
         self.client = connect(self.redis.near_url, name="rig")
         put_contract(self.client, self.keys, rig_contract())
         Control(self.client, self.keys).set("running")
-        self.watcher = LogWatcher(self.redis.near_url, self.keys)
+        self.watcher = LogWatcher(self.redis.near_url, self.keys, spec=SPEC, identify=_identify)
         if self._link != _UNINDEXED:
             self.replay = self.add("replay", "replay", self.head)
             self.learner = self.add("learner", "learner", self.head)
@@ -258,3 +261,10 @@ class FaultRig:
                 gone += sum(n >= acked for n in missing)
         doubled = sum(count - 1 for count in received.values() if count > 1)
         return Books(lost * STEPS, doubled * STEPS, gone * STEPS)
+
+
+def _identify(entry: Indexed) -> tuple[Hashable, int]:
+    if entry.segment is None:
+        return None, 0
+    tag = tag_of(entry.segment)
+    return tag, tag // TAGS_OF_A_LIFE

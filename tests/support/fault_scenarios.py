@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.fault_member import STEPS
+from tests.support.fault_outcome import Outcome
 from tests.support.fault_rig import ARRIVAL_S, FaultRig, Member
 from tests.support.lab_redis import UNSYNCED_S
 from tests.support.waiting import wait_until
@@ -69,40 +70,6 @@ class Scenario:
     rig: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one fault; times in seconds.
-
-    Attributes:
-        detected_s: from the fault to the first sign in a log or among the heartbeats, None without one.
-        sign: that sign.
-        recovered_s: from the mending to the first new transition, from every actor that was cut off.
-        caught_up_s: from the mending until nothing waited any more.
-        lost: acknowledged transitions that the learner's side never got.
-        doubled: transitions that it got more than once.
-        gone: transitions that were never acknowledged and died with their actor.
-    """
-
-    name: str
-    title: str
-    detected_s: float | None
-    sign: str
-    recovered_s: float | None
-    caught_up_s: float | None
-    lost: int
-    doubled: int
-    gone: int
-    note: str
-
-    @property
-    def holds(self) -> bool:
-        """Whether the invariant held; of an ablation, whether it was seen to break."""
-        scenario = SCENARIOS[self.name]
-        if scenario.loses:
-            return self.lost > 0 or self.doubled > 0
-        return self.lost <= scenario.may_lose and self.doubled == 0
-
-
 def run(name: str, rig: FaultRig) -> Outcome:
     """Breaks a healthy run once, waits until it is healthy again, and compares the books."""
     scenario = SCENARIOS[name]
@@ -132,44 +99,23 @@ def run(name: str, rig: FaultRig) -> Outcome:
         doubled=books.doubled - before.doubled,
         gone=books.gone - before.gone,
         note=strike.note,
+        must_lose=scenario.loses,
+        may_lose=scenario.may_lose,
     )
 
 
 def _recovery(rig: FaultRig, strike: Strike) -> float | None:
     moments: list[float] = []
     if strike.learns:
-        at = strike.mended_s
-        before = max((n for seen_s, _, n in rig.watcher.learner_steps if seen_s <= at), default=0)
         pid = rig.learner.process.pid if rig.learner.process else 0
-        first = _FirstSteps(rig, at, pid, before)
-        wait_until(lambda: first() is not None, timeout_s=LIMIT_S)
-        moments.append(first() or 0.0)
+        stepped = partial(rig.watcher.first_learner_step, strike.mended_s, pid)
+        wait_until(lambda: stepped() is not None, timeout_s=LIMIT_S)
+        moments.append(stepped() or 0.0)
     for actor in strike.actors:
         arrival = partial(rig.watcher.first_received, actor.name, actor.life, strike.mended_s)
         wait_until(lambda arrival=arrival: arrival() is not None, timeout_s=LIMIT_S)
         moments.append(arrival() or 0.0)
     return max(moments) - strike.mended_s if moments else None
-
-
-@dataclass(frozen=True, slots=True)
-class _FirstSteps:
-    """When the learner was first seen to have taken a step since a moment."""
-
-    rig: FaultRig
-    since_s: float
-    pid: int
-    before: int
-
-    def __call__(self) -> float | None:
-        """Compares with its own first heartbeat after a restart, which has fewer steps than before."""
-        base: int | None = None
-        for seen_s, pid, steps in self.rig.watcher.learner_steps:
-            if seen_s <= self.since_s or pid != self.pid:
-                continue
-            base = steps if base is None else base
-            if steps > base:
-                return seen_s
-        return None
 
 
 def _kill_actor(rig: FaultRig) -> Strike:

@@ -3,18 +3,18 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import redis
 
+from common.game_spec import GameSpec
 from common.keys import Keys
 from replay_server.connection import OUTAGES, connect
 from replay_server.hearts import read_all
 from replay_server.log_reader import Indexed, LogReader
-from tests.support.fault_member import SPEC, TAGS_OF_A_LIFE
-from tests.support.segments import tag_of
 
 _LOOK_S = 0.02
 _HEARTS_S = 0.1
@@ -29,7 +29,8 @@ class Receipt:
     first_id: int
     count: int
     actor: str
-    tag: int | None
+    tag: Hashable
+    life: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,30 @@ class LogWatcher:
     Args:
         url: a way to Redis that no fault of the network touches.
         keys: the run.
+        spec: the game of its segments.
+        identify: returns what tells a segment from all others of its actor, None where it has no data, and
+            the start of the actor that wrote it.
+        after: id to begin with; None begins with the oldest that is there.
     """
 
-    def __init__(self, url: str, keys: Keys) -> None:
+    def __init__(
+        self,
+        url: str,
+        keys: Keys,
+        *,
+        spec: GameSpec,
+        identify: Callable[[Indexed], tuple[Hashable, int]],
+        after: int | None = None,
+    ) -> None:
         self._connection = connect(url, name="watcher")
         self._keys = keys
-        self._reader = LogReader(self._connection, keys, SPEC)
+        self._spec, self._identify = spec, identify
+        self._reader = LogReader(self._connection, keys, spec)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._receipts: list[Receipt] = []
         self._counts: Counter[tuple[str, int]] = Counter()
-        self._after: int | None = None
+        self._after = after
         self.hearts: dict[str, dict[str, Any]] = {}
         self.learner_steps: list[tuple[float, int, int]] = []
         """When the learner's heartbeat was seen, its process and its learner steps."""
@@ -82,12 +96,39 @@ class LogWatcher:
     def first_received(self, actor: str, life: int, since_s: float) -> float | None:
         """Returns when the first segment of that life came after a moment, None where none did yet."""
         for receipt in self.receipts():
-            if receipt.at_s > since_s and (receipt.actor, _life(receipt)) == (actor, life):
+            if receipt.at_s > since_s and (receipt.actor, receipt.life) == (actor, life):
                 return receipt.at_s
         return None
 
-    def tags(self) -> Counter[tuple[str, int | None]]:
-        return Counter((receipt.actor, receipt.tag) for receipt in self.receipts())
+    @property
+    def next_id(self) -> int:
+        """The id that comes next."""
+        return self._after or 0
+
+    def first_learner_step(self, since_s: float, pid: int) -> float | None:
+        """Returns when a learner process was first seen to have taken a step since a moment, None if never.
+
+        Its first heartbeat after a restart tells where it resumed, which is before where it was.
+        """
+        base: int | None = None
+        for seen_s, seen_pid, steps in self.learner_steps:
+            if seen_s <= since_s or seen_pid != pid:
+                continue
+            base = steps if base is None else base
+            if steps > base:
+                return seen_s
+        return None
+
+    def tags(self) -> Counter[tuple[str, Hashable]]:
+        """Returns how often each segment came; those without data are not told apart, and left out."""
+        return Counter(
+            (receipt.actor, receipt.tag) for receipt in self.receipts() if receipt.tag is not None
+        )
+
+    def doubled(self) -> int:
+        """Returns transitions that came more than once."""
+        sizes = {(receipt.actor, receipt.tag): receipt.count for receipt in self.receipts()}
+        return sum((times - 1) * sizes[tag] for tag, times in self.tags().items())
 
     def check_ids(self) -> None:
         """Asserts that ids have no gaps, and that what the log holds now bears the ids it had."""
@@ -95,12 +136,14 @@ class LogWatcher:
         for left, right in pairwise(receipts):
             assert right.first_id == left.first_id + left.count, (left, right)
         known = {receipt.first_id: (receipt.actor, receipt.tag) for receipt in receipts}
-        reader = LogReader(self._connection, self._keys, SPEC)
+        reader = LogReader(self._connection, self._keys, self._spec)
         after: int | None = None
         while page := reader.read(after, _PAGE, 0):
             for entry in page:
-                before, now = known.get(entry.first_id), (entry.actor, _tag(entry))
-                assert before in (None, now), (entry.first_id, before, now)
+                actor, tag = known.get(entry.first_id, (entry.actor, None))
+                now = self._identify(entry)[0]  # None where it was trimmed or damaged meanwhile
+                assert entry.actor == actor, entry
+                assert tag is None or now is None or now == tag, (entry.first_id, tag, now)
             after = page[-1].first_id + page[-1].count
 
     def _run(self) -> None:
@@ -121,12 +164,12 @@ class LogWatcher:
             now = time.monotonic()
             self._after = page[-1].first_id + page[-1].count
             new = [
-                Receipt(now, entry.first_id, entry.count, entry.actor, _tag(entry))
+                Receipt(now, entry.first_id, entry.count, entry.actor, *self._identify(entry))
                 for entry in page
             ]
             with self._lock:
                 self._receipts += new
-                self._counts.update((receipt.actor, _life(receipt)) for receipt in new)
+                self._counts.update((receipt.actor, receipt.life) for receipt in new)
 
     def _look_at_hearts(self) -> None:
         now = time.monotonic()
@@ -142,11 +185,3 @@ class LogWatcher:
             facts = int(str(learner.get("pid", 0))), int(str(learner.get("learner_steps", 0)))
             self.learner_steps.append((now, *facts))
         self.hearts = hearts
-
-
-def _tag(entry: Indexed) -> int | None:
-    return None if entry.segment is None else tag_of(entry.segment)
-
-
-def _life(receipt: Receipt) -> int:
-    return (receipt.tag or 0) // TAGS_OF_A_LIFE

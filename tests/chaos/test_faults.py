@@ -1,0 +1,68 @@
+"""A run on pretended machines goes through fault after fault: all that was acknowledged arrives, once.
+
+The faults and the harness are those of ``make faults``, which prints the table with the longer ones.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fault_rig import FaultRig
+from tests.support.fault_scenarios import SCENARIOS, run
+
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.redis,
+    pytest.mark.chaos,
+    pytest.mark.slow,
+]
+SHARED = [
+    "actor-kill",
+    "replay-kill",
+    "learner-kill-checkpoint",
+    "redis-kill",
+    "power-cut-unread",
+    "torn-tail",
+    "flipped-pixel",
+    "flipped-framing",
+    "partition-both-5",
+    "partition-out-5",
+    "partition-in-5",
+    "clock-back",
+    "two-of-a-name",
+    "corrupt-weights",
+    "old-code",
+]
+NOTICED_S = 10.0
+"""The longest of the contract: a heartbeat's life. Most signs come within the 2 s of a socket's patience."""
+SLACK_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[FaultRig]:
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp") as folder,  # a short path
+        FaultRig(Path(folder)) as shared,
+    ):
+        yield shared
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_nothing_acknowledged_is_lost_or_doubled(rig: FaultRig, name: str) -> None:
+    outcome = run(name, rig)
+    assert (outcome.holds, outcome.doubled) == (True, 0), outcome
+    assert outcome.recovered_s is not None
+    if outcome.detected_s is not None:
+        assert outcome.detected_s < NOTICED_S + SLACK_S, outcome
+
+
+@pytest.mark.parametrize("name", ["disk-full", "ablation-no-resend"])
+def test_a_run_of_its_own(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    """Without sending again, the same books do not agree: a loss would be seen."""
+    scenario = SCENARIOS[name]
+    with FaultRig(tmp_path_factory.mktemp("faults"), **scenario.rig) as own:  # type: ignore[arg-type]
+        outcome = run(name, own)
+    assert outcome.holds, outcome
+    assert (outcome.lost > 0) == scenario.loses
