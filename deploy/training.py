@@ -166,10 +166,17 @@ def _greet(console: RunConsole, plan: TrainPlan, folder: RunFolder) -> None:
     console.say(
         f"{'Resuming' if plan.resumed else 'Run'} {folder.path}\n"
         f"game {shown}, preset {plan.preset}, "
-        f"{config.actors.count} actor{'s' if config.actors.count != 1 else ''}; "
+        f"{_actors_shown(plan)}; "
         "Ctrl-C once ends in order, twice at once"
     )
     reached = None if plan.listen is None else plan.listen.notice
     for notice in (*plan.notices, critical_notice(config, preset=plan.preset), reached):
         if notice:
             console.say(notice)
+
+
+def _actors_shown(plan: TrainPlan) -> str:
+    if plan.request.ray is not None:
+        return f"actors on the machines of the cluster ({plan.request.ray})"
+    count = plan.config.actors.count
+    return f"{count} actor{'s' if count != 1 else ''}"
