@@ -252,10 +252,11 @@ def siege(urls: Mapping[str, str], keys: Keys) -> Iterator[None]:
         keys: the run.
     """
     context = multiprocessing.get_context("spawn")
-    over = context.Event()
-    process = context.Process(target=_besiege, args=(dict(urls), keys, over), daemon=True)
+    begun, over = context.Event(), context.Event()
+    process = context.Process(target=_besiege, args=(dict(urls), keys, begun, over), daemon=True)
     process.start()
     try:
+        assert begun.wait(60)
         yield
     finally:
         over.set()
@@ -265,7 +266,8 @@ def siege(urls: Mapping[str, str], keys: Keys) -> Iterator[None]:
             process.join()
 
 
-def _besiege(urls: dict[str, str], keys: Keys, over: Event) -> None:
+def _besiege(urls: dict[str, str], keys: Keys, begun: Event, over: Event) -> None:
+    begun.set()
     threads = [
         threading.Thread(target=_repeat, args=(ATTACKS[name], url, keys, name, over), daemon=True)
         for name, url in urls.items()

@@ -1,0 +1,130 @@
+"""Everything that a hostile actor may try, all of it at once, against a run that goes on."""
+
+import contextlib
+import io
+import json
+import time
+from pathlib import Path
+from typing import Self
+
+import pytest
+from rich.console import Console
+
+from deploy.actor_text import game_lines
+from deploy.console import LiveConsole, actor_hearts, plain_line
+from deploy.run_progress import RunProgress
+from learner.ingest import IndexFollower
+from replay_server.client import ReplayClient
+from replay_server.connection import OUTAGES, connect
+from replay_server.hearts import read_all
+from replay_server.refusals import read_bans, read_refusals, total_by_kind
+from tests.support.besieged_run import MAX_REDIS_BYTES, BesiegedRun, besieged_run
+from tests.support.hostile_actor import ATTACKS, siege
+from tests.support.replay_rig import make_writer, write
+from tests.support.segments import SMALL, tag_of
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow]
+SIEGE_S = 10.0
+HONEST = "a1"
+SERVICE_BYTES = 700_000_000
+"""Most memory for the service: its own 150 MB, and a few of the largest entries that Redis takes."""
+BANNED = {
+    *("huge-metadata", "huge-frames", "hidden-twin", "orphans"),
+    *("frameless", "trims-itself", "tiny-flood"),
+}
+"""Who is sure to be shut out within the time, however slow the machine is."""
+
+
+class Screen:
+    """Shows the run as its launcher and ``status`` do, and keeps what went to the terminal."""
+
+    def __init__(self, run: BesiegedRun) -> None:
+        self._run = run
+        self._terminal = io.StringIO()
+        self._console = LiveConsole(
+            Console(file=self._terminal, force_terminal=True, width=150), title="run"
+        )
+
+    def __enter__(self) -> Self:
+        self._console.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._console.__exit__()
+
+    def show(self) -> None:
+        hearts = read_all(self._run.launcher, self._run.keys)
+        progress = RunProgress(hearts=hearts)
+        self._console.show(progress, elapsed_s=1.0, left="")
+        lines = [plain_line(progress, elapsed_s=1.0, left="")]
+        for heart in actor_hearts(progress).values():
+            lines += game_lines(heart)
+        lines.append(json.dumps(hearts, default=len, allow_nan=False))
+        self._terminal.write("\n".join(lines))
+        assert "pwned" not in self._terminal.getvalue()
+
+
+class Learner:
+    """Reads the log as the learner does, and keeps which of the honest actor's segments came."""
+
+    def __init__(self, run: BesiegedRun) -> None:
+        self._follower = IndexFollower(run.redis.url("learner"), run.keys, SMALL, after=None)
+        self._follower.start()
+        self.tags: list[int] = []
+
+    def follow(self) -> None:
+        for indexed in self._follower.take():
+            if indexed.actor == HONEST:
+                assert indexed.segment is not None, indexed.problem
+                self.tags.append(tag_of(indexed.segment))
+
+    def has(self, count: int) -> bool:
+        self.follow()
+        return len(self.tags) >= count
+
+    def close(self) -> None:
+        self._follower.close()
+
+
+def test_a_run_goes_on_under_siege(tmp_path: Path) -> None:
+    with besieged_run(tmp_path) as run:
+        urls = run.admit(HONEST, *ATTACKS)
+        writer = make_writer(
+            urls.pop(HONEST), run.keys, HONEST, spool=tmp_path / "spool", registered=False
+        )
+        learner = Learner(run)
+        written = 0
+        with siege(urls, run.keys), Screen(run) as screen:
+            until = time.monotonic() + SIEGE_S
+            while time.monotonic() < until:
+                write(writer, range(written, written + 5))
+                written += 5
+                learner.follow()
+                run.note_memory()
+                with contextlib.suppress(*OUTAGES):
+                    screen.show()
+                time.sleep(0.1)
+        assert writer.flush(30)
+        wait_until(lambda: learner.has(written), timeout_s=30)
+        assert learner.tags == list(range(written)), "each once, in order"
+        assert writer.counters().dropped_transitions == 0
+        learner.close()
+        writer.close()
+        check_books(run)
+        assert run.peak_bytes["redis"] < 2 * MAX_REDIS_BYTES
+        assert run.peak_bytes["service"] < SERVICE_BYTES
+
+
+def check_books(run: BesiegedRun) -> None:
+    """Asserts that the service lives, and that all is counted and who did it is shut out."""
+    assert run.service.is_running()
+    bans, books = read_bans(run.launcher, run.keys), read_refusals(run.launcher, run.keys)
+    assert bans.keys() >= BANNED
+    assert HONEST not in bans
+    assert HONEST not in books
+    kinds = {"damaged", "fields", "identity", "contract", "orphans", "unpaired"}
+    assert total_by_kind(books).keys() >= kinds
+    client = ReplayClient(connect(run.redis.url("launcher"), name="test"), run.keys)
+    assert client.stats()["banned"] == len(bans)
+    client.close()
