@@ -73,8 +73,10 @@ class UserSync:
         reasons: dict[bytes, bytes] = call(self._redis, "HGETALL", self._keys.banned)
         banned = frozenset(name.decode(errors="replace") for name in reasons)
         present = {actor_of(user) for user in user_names(self._redis)} - {None}
+        pardoned = self._banned - banned
         for name, password_digest in tokens.items():
-            if name not in present or self._applied.get(name) != password_digest:
+            known = name in present and self._applied.get(name) == password_digest
+            if not known or name in pardoned:
                 self._let_in(name, password_digest)
         for name in sorted(name for name in present if name is not None):
             if name not in tokens and not RAY_ACTOR.fullmatch(name):

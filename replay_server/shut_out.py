@@ -36,7 +36,8 @@ def refused(error: BaseException, url: str) -> MismatchError:
     if isinstance(error, REFUSED):
         return MismatchError(
             f"The head at {shown} does not let this actor in: {error}",
-            "its token was revoked there, or the head has other tokens now than when it was made",
+            "its token was revoked there, or what it sent was refused too often (apexmania status there), or "
+            "the head has other tokens now than when this one was made",
             "on the head: apexmania token create NAME; here: apexmania actor join 'THE NEW STRING'",
         )
     return MismatchError(
