@@ -15,7 +15,7 @@ import numpy as np
 from common.contract import Contract
 from common.keys import Keys
 from deploy.command_logging import log_to_stderr
-from deploy.fleet_bench.bench_contract import RUN, STEPS
+from deploy.fleet_bench.bench_contract import EPISODE_SEGMENTS, RUN, STEPS
 from deploy.fleet_bench.synthetic_actor import Appended, SyntheticActor, model_segments
 from replay_server.connection import connect
 from replay_server.contract_store import get_contract
@@ -120,7 +120,8 @@ class _Generator:
             case Grow(urls):
                 first = not self._actors
                 for name, url in urls.items():
-                    self._add(SyntheticActor(url, self._keys, name, self._models))
+                    begun = int(self._rng.integers(EPISODE_SEGMENTS))
+                    self._add(SyntheticActor(url, self._keys, name, self._models, begun=begun))
                 for _ in range(fill if first else 0):
                     self._append(self._actors[0])
                 return Told()

@@ -78,9 +78,12 @@ class SyntheticActor:
         keys: the run.
         name: unique in the run.
         models: segments to send, from ``model_segments``.
+        begun: segments of its first episode that it has behind it, so that not all end at once.
     """
 
-    def __init__(self, url: str, keys: Keys, name: str, models: Sequence[Segment]) -> None:
+    def __init__(
+        self, url: str, keys: Keys, name: str, models: Sequence[Segment], *, begun: int = 0
+    ) -> None:
         self._keys = keys
         self._name = name
         self._models = models
@@ -89,15 +92,16 @@ class SyntheticActor:
         self._weights = WeightsStore(self._connection, keys)
         self._epoch = max(int(time.time() * 1000), self._link.last_entry()[0] + 1)
         self._seq = 0
+        self._begun = begun
         self._seen_version: int | None = None
         self._fetch_due = True
         self.fetched_weights = 0
 
     def append(self) -> Appended:
         """Sends the next segment, and returns once Redis has it."""
-        number, model = self._seq, self._models[self._seq % len(self._models)]
+        number, model = self._begun + self._seq, self._models[self._seq % len(self._models)]
         self._seq += 1
-        ends = self._seq % EPISODE_SEGMENTS == 0
+        ends = (number + 1) % EPISODE_SEGMENTS == 0
         meta = replace(
             model.meta,
             actor=self._name,
