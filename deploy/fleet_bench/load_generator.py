@@ -162,14 +162,19 @@ class _Generator:
             heapq.heappush(self._due, (due_s, len(self._due), period_s, in_turn))
 
     def _next_errand(self) -> None:
-        """Hands the next errand to a thread: many wait for Redis at once, as many actors do."""
+        """Hands the next errand to a thread: many wait for Redis at once, as many actors do.
+
+        What is late is not made up for, as no actor polls twice for a poll that it missed; a segment that
+        is not sent for it shows in the share that was on time.
+        """
         if self._failure is not None:
             raise self._failure
         due_s, order, period_s, errand = heapq.heappop(self._due)
         self._room.acquire()
-        self._told.late_s = max(self._told.late_s, time.monotonic() - due_s)
+        now_s = time.monotonic()
+        self._told.late_s = max(self._told.late_s, now_s - due_s)
         self._pool.submit(errand)
-        heapq.heappush(self._due, (due_s + period_s, order, period_s, errand))
+        heapq.heappush(self._due, (max(due_s + period_s, now_s), order, period_s, errand))
 
     def _do(self, errand: Callable[[], None], turn: threading.Lock) -> None:
         try:
