@@ -23,6 +23,7 @@ from replay_server.contract_store import put_contract
 from replay_server.control import Control
 from replay_server.log_reader import Indexed
 from replay_server.registry import register
+from replay_server.stream_end import last_generated_id
 from tests.support.fault_member import SPEC, STEPS, TAGS_OF_A_LIFE, rig_contract
 from tests.support.lab_redis import LabRedis
 from tests.support.ledger import held
@@ -33,7 +34,7 @@ from tests.support.waiting import wait_until
 
 PASSWORD = "only-in-this-lab"
 PATIENCE_S = 120.0
-ARRIVAL_S = 5.0
+ARRIVAL_S = 60.0
 """How long an acknowledged transition may be on its way before it counts as lost."""
 CAUGHT_UP_TRANSITIONS = 10 * STEPS
 _UNINDEXED = "star-ids"
@@ -187,6 +188,12 @@ class FaultRig:
         learns = self.learner.alive and int(heart.get("learner_steps", 0)) > 0
         return learns and all(self.is_caught_up(actor) for actor in self.living_actors())
 
+    def drain(self) -> float:
+        """Waits until all that is indexed was read; returns the moment, after which all is new."""
+        end = sum(last_generated_id(self.client, self.keys.index))
+        wait_until(lambda: self.watcher.next_id >= end, timeout_s=PATIENCE_S)
+        return time.monotonic()
+
     def living_actors(self) -> list[Member]:
         return [m for m in self.members.values() if m.role == "actor" and m.alive]
 
@@ -232,15 +239,15 @@ class FaultRig:
                     found.append(Sign(said["t"], member.name, said["event"]))
         return sorted(found, key=lambda sign: sign.at_s)
 
-    def books(self) -> Books:
-        """Compares what was acknowledged with what the learner's side received, tag by tag."""
+    def books(self, *, patience_s: float = ARRIVAL_S) -> Books:
+        """Compares what is acknowledged now with what the learner's side receives, tag by tag."""
         pages = [
             (self.members[name], int(life), self.ledger(self.members[name], int(life)))
             for name, life, _ in (
                 file.name.rsplit(".", 2) for file in sorted(self.folder.glob("*.*.ledger"))
             )
         ]
-        deadline = time.monotonic() + ARRIVAL_S
+        deadline = time.monotonic() + patience_s
         while (books := self._compared(pages)).lost and time.monotonic() < deadline:
             time.sleep(0.1)
         return books

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.support.fault_member import STEPS
 from tests.support.fault_outcome import Outcome
-from tests.support.fault_rig import ARRIVAL_S, FaultRig, Member
+from tests.support.fault_rig import FaultRig, Member
 from tests.support.lab_redis import UNSYNCED_S
 from tests.support.waiting import wait_until
 
@@ -28,6 +28,7 @@ FAR_LOSS_PERCENT = 2
 ROAD_PORT = 7390
 CLOCK_BACK_S = 3600
 LIMIT_S = 120.0
+_SETTLE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def run(name: str, rig: FaultRig) -> Outcome:
     detected_s = signs[0].at_s - strike.began_s if signs else None
     if strike.parent:
         detected_s, sign = 0.0, "its parent"
-    books = rig.books()
+    books = rig.books(patience_s=_SETTLE_S) if scenario.loses else rig.books()
     return Outcome(
         name=name,
         title=scenario.title,
@@ -132,8 +133,8 @@ def _stop(name: str, rig: FaultRig, *, seconds: float) -> Strike:
     began_s = time.monotonic()
     member.signal(signal.SIGSTOP)
     time.sleep(seconds)
+    mended_s = rig.drain()
     member.signal(signal.SIGCONT)
-    mended_s = time.monotonic()
     actors = {"actor": (member,), "replay": tuple(rig.actors), "learner": ()}[member.role]
     return Strike(began_s, mended_s, actors, learns=member.role == "learner")
 
@@ -141,8 +142,9 @@ def _stop(name: str, rig: FaultRig, *, seconds: float) -> Strike:
 def _kill_replay(rig: FaultRig) -> Strike:
     began_s = time.monotonic()
     rig.replay.kill()
+    mended_s = rig.drain()
     rig.restart(rig.replay)
-    return Strike(began_s, began_s, tuple(rig.actors), parent=True)
+    return Strike(began_s, mended_s, tuple(rig.actors), parent=True)
 
 
 def _kill_learner(rig: FaultRig, *, in_checkpoint: bool) -> Strike:
@@ -388,7 +390,7 @@ def _cut_power_unread(rig: FaultRig) -> Strike:
 
 def _cut_power_of_trusting(rig: FaultRig) -> Strike:
     strike = _cut_power_unread(rig)
-    time.sleep(ARRIVAL_S)
+    time.sleep(_SETTLE_S)
     return strike
 
 

@@ -26,7 +26,7 @@ from tests.support.training_run import SMALL, Run
 from tests.support.waiting import wait_until
 
 PATIENCE_S = 240.0
-IN_FLIGHT_S = 0.2
+IN_FLIGHT_S = 1.0
 """What arrives so soon after a fault was under way before it."""
 RAY_FAULTS = ("training-raylet-kill", "training-gcs-kill")
 
@@ -48,7 +48,7 @@ TRAINING_FAULTS: dict[str, MemberFault] = {
     "training-learner-kill": MemberFault(
         "training: learner killed (-9)", "LearnerShell", "The learner died"
     ),
-    "training-redis-kill": MemberFault("training: Redis killed (-9)", "-server 127.0.0.1", "Redis"),
+    "training-redis-kill": MemberFault("training: Redis killed (-9)", "-server 127.0.0.1", "edis"),
     "training-raylet-kill": MemberFault("training: raylet killed (-9)", "raylet/raylet", "raylet"),
     "training-gcs-kill": MemberFault("training: GCS of Ray killed (-9)", "gcs_server", "GCS"),
 }

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ import redis
 
 from common.game_spec import GameSpec
 from common.keys import Keys
-from replay_server.connection import OUTAGES, connect
+from replay_server.connection import OUTAGES, connect, retrying
 from replay_server.hearts import read_all
 from replay_server.log_reader import Indexed, LogReader
 
@@ -138,7 +139,7 @@ class LogWatcher:
         known = {receipt.first_id: (receipt.actor, receipt.tag) for receipt in receipts}
         reader = LogReader(self._connection, self._keys, self._spec)
         after: int | None = None
-        while page := reader.read(after, _PAGE, 0):
+        while page := retrying(partial(reader.read, after, _PAGE, 0)):
             for entry in page:
                 actor, tag = known.get(entry.first_id, (entry.actor, None))
                 now = self._identify(entry)[0]  # None where it was trimmed or damaged meanwhile
