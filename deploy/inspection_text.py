@@ -32,6 +32,8 @@ def inspection_text(values: Mapping[str, Any]) -> str:
             [["stream", "entries"], *([name, f"{n:,}"] for name, n in values["entries"].items())]
         ),
         _table([["log of", "segments", "MB of frames"], *_logs(values["actors"])]),
+        _table([["refused", "entries"], *_refused(values["refused"])]),
+        ["shut out", *(f"{name}  {reason}" for name, reason in values["banned"].items())],
         *(_table(rows) for rows in _hearts(values["hearts"])),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if len(lines) > 1)
@@ -41,6 +43,12 @@ def _logs(actors: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, actor in actors.items():
         megabytes = (actor["frames_bytes"] or 0) / 1e6
         yield [name, f"{actor['segments']:,}", f"{megabytes:,.1f}"]
+
+
+def _refused(refused: Mapping[str, Mapping[str, int]]) -> Iterator[list[str]]:
+    for name, counts in refused.items():
+        for kind, count in sorted(counts.items()):
+            yield [f"{name}: {kind}", f"{count:,}"]
 
 
 def _hearts(hearts: Mapping[str, Heart]) -> Iterator[list[list[str]]]:

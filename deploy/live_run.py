@@ -5,10 +5,12 @@ from typing import Any
 from common.errors import ConfigError
 from common.keys import Keys
 from deploy.foreign_redis import require_address
+from deploy.refused import Refused
 from deploy.run_folder import RunFolder
 from deploy.run_redis import reader_url
 from replay_server.connection import OUTAGES, ask_server, call, connect
 from replay_server.hearts import read_all
+from replay_server.refusals import read_bans, read_refusals, total_by_kind
 
 _STREAMS = ("index", "episodes", "quarantine", "metrics", "evaluations")
 
@@ -22,6 +24,19 @@ def read_hearts(folder: RunFolder) -> dict[str, dict[str, Any]]:
         return read_all(connect(url, name="status"), Keys(folder.name))
     except OUTAGES:
         return {}
+
+
+def read_refused(folder: RunFolder) -> Refused:
+    """Returns what was refused in a running run; nothing where its Redis cannot be asked."""
+    url = reader_url(folder)
+    if url is None:
+        return Refused()
+    connection, keys = connect(url, name="status"), Keys(folder.name)
+    try:
+        total = total_by_kind(read_refusals(connection, keys))
+        return Refused({kind: total[kind] for kind in total}, read_bans(connection, keys))
+    except OUTAGES:
+        return Refused()
 
 
 def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
@@ -60,6 +75,10 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
         "used_memory_bytes": facts.used_memory_bytes,
         "max_memory_bytes": facts.max_memory_bytes,
         "full": facts.full,
+        "refused": {
+            name: dict(counts) for name, counts in sorted(read_refusals(connection, keys).items())
+        },
+        "banned": read_bans(connection, keys),
         "entries": {name: call(connection, "XLEN", getattr(keys, name)) for name in _STREAMS},
         "actors": {
             name: {

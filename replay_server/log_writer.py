@@ -13,7 +13,7 @@ import structlog
 from common.errors import ConfigError, MismatchError
 from common.keys import Keys
 from common.segment import Segment
-from common.wire import EncodedSegment, encode_segment, valid_actor
+from common.wire import MAX_COUNTER, EncodedSegment, encode_segment, valid_actor
 from replay_server.index import EntryId
 from replay_server.log_link import LogLink
 from replay_server.shut_out import ShutOut
@@ -230,6 +230,10 @@ class LogWriter:
             self._note_away(error)
             return False
         self._away = False
+        if max(last) >= MAX_COUNTER and not self._synced:
+            self._failure = _used_up(self._actor)
+            link.close()
+            return False
         with self._changed:
             self._agree(last)
             self._changed.notify_all()
@@ -375,3 +379,12 @@ class LogWriter:
     def _drop_all(self) -> None:
         while self._spool.waiting:
             self._spool.drop_first()
+
+
+def _used_up(actor: str) -> MismatchError:
+    return MismatchError(
+        f"The stream of the actor {actor!r} has no number left above its newest entry.",
+        "somebody who has its password wrote an entry with the largest number that there is",
+        f"on the head: apexmania token revoke {actor}, then apexmania token create ANOTHER-NAME; "
+        "what waits in this actor's spool is lost",
+    )

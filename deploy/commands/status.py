@@ -11,6 +11,7 @@ from deploy.console import actor_hearts, evaluation_text, lap, number
 from deploy.health.health_text import headline, health_lines
 from deploy.health.recorded_health import read_health
 from deploy.options import Json
+from deploy.refused import Refused
 from deploy.run_files import read_progress, read_values
 from deploy.run_folder import open_run
 from deploy.run_record import RunRecord
@@ -31,9 +32,12 @@ def status(
     progress = read_progress(folder)
     running = folder.in_use()
     if running:
-        from deploy.live_run import read_hearts  # noqa: PLC0415 - Redis only where one runs
+        from deploy.live_run import read_hearts, read_refused  # noqa: PLC0415 - Redis only where one runs
 
         progress.hearts = read_hearts(folder)
+        refused = read_refused(folder)
+    else:
+        refused = Refused()
     state = "running" if running else _ending(record)
     health = read_health(folder, folder.read_config())
     code = RED if check and health.in_state("red") else 0
@@ -49,6 +53,8 @@ def status(
             "metrics": progress.metrics,
             "evaluation": progress.evaluation,
             "health": health.as_values(),
+            "refused": dict(refused.by_kind),
+            "banned": dict(refused.banned),
             "hearts": {
                 name: {key: value for key, value in heart.items() if not isinstance(value, bytes)}
                 for name, heart in progress.hearts.items()
@@ -77,6 +83,8 @@ def status(
         if folder.read_config().game.real_time or game_counts(heart):
             for line in game_lines(heart):
                 print(f"{'':<14} {line}")
+    for name, text in refused.lines():
+        print(f"{name:<14} {text}")
     print(f"{'health':<14} {headline(health)}")
     for line in health_lines(health):
         print(f"  {line}")

@@ -9,6 +9,8 @@ VALUES = {
     "max_memory_bytes": 2_000_000_000,
     "full": False,
     "entries": {"index": 12_345, "episodes": 6},
+    "refused": {"evil": {"size": 3, "damaged": 1_200}},
+    "banned": {"evil": "1,200 entries refused: damaged"},
     "actors": {"actor-0": {"segments": 1_234, "frames_bytes": 5_000_000}},
     "hearts": {
         "learner": {"role": "learner", "pid": 12_345, "doing": "waiting for Redis"},
@@ -48,9 +50,12 @@ def test_heartbeats_are_a_table_with_one_fact_a_line() -> None:
     assert ["doing", "waiting", "for", "Redis"] in words
     assert ["index", "12,345"] in words
     assert ["actor-0", "1,234", "5.0"] in words
+    assert ["evil:", "damaged", "1,200"] in words
+    assert ["evil", "1,200", "entries", "refused:", "damaged"] in words
 
 
 def test_a_run_that_nobody_drives_has_no_empty_tables() -> None:
-    text = inspection_text({**VALUES, "actors": {}, "hearts": {}, "full": True})
+    nothing: dict[str, object] = {"actors": {}, "hearts": {}, "refused": {}, "banned": {}}
+    text = inspection_text({**VALUES, **nothing, "full": True})
     assert text.splitlines()[1].endswith("2,000 MB, full: it refuses writes")
     assert text.count("\n\n") == 1
