@@ -184,15 +184,23 @@ def test_whoever_may_not_join_is_told_why(heads: Callable[..., Head], join: Join
     assert call(head.connection, "ACL", "GETUSER", "actor:revoked") is None
 
 
-def test_other_code_is_refused_by_name(heads: Callable[..., Head], join: Join) -> None:
+def test_a_head_that_comes_back_with_other_code_is_told_by_name(
+    heads: Callable[..., Head], join: Join
+) -> None:
     head = heads()
-    head.start("first", of_other_code(head.contract))
+    head.start("first")
     pc = join(invite("pc")[1])
+    until(drives(head, beyond=50), PATIENCE_S)
+    head.stop()
+    until(lambda: bool(json.loads(pc.listed())[0]["waiting_segments"]), PATIENCE_S)
+    head.start("first", of_other_code(head.contract))
+    known = len(head.metas("pc"))
     until(pc.ended, PATIENCE_S)
     assert pc.process.returncode == 5
     assert "differs from the one of run 'first'" in pc.said()
     assert "install the same version" in pc.said()
-    assert not head.connection.exists(head.keys.meta("pc"))
+    assert len(head.metas("pc")) == known, "what waited belongs to the code before"
+    assert json.loads(pc.listed())[0]["waiting_segments"]["first"] > 0
 
 
 def _another_authority(invitation: Invitation) -> bytes:
