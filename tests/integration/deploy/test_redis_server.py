@@ -123,12 +123,14 @@ def test_a_folder_from_before_there_were_users_keeps_data_and_port_and_loses_its
         ],
         stdout=subprocess.DEVNULL,
     )
-    connection = connect(f"redis://:old@127.0.0.1:{port}/0", name="test")
-    wait_for_server(connection, url="", timeout_s=20)
-    connection.set("am:kept", b"1")
-    connection.close()
-    old.terminate()
-    old.wait()
+    try:
+        connection = connect(f"redis://:old@127.0.0.1:{port}/0", name="test")
+        wait_for_server(connection, url="", timeout_s=20)
+        connection.set("am:kept", b"1")
+        connection.close()
+    finally:
+        old.terminate()
+        old.wait()
     for name, text in {
         "password": "old",
         "port": str(port),
