@@ -177,7 +177,9 @@ class Launcher:
                 url=url,
                 keys=self._keys,
                 fleet=fleet,
-                recorder=Recorder(redis.url("reader"), self._keys, self._folder, self.progress, health=health),
+                recorder=Recorder(
+                    redis.url("reader"), self._keys, self._folder, self.progress, health=health
+                ),
                 progress=self.progress,
                 console=self._console,
                 health=health,
