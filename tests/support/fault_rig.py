@@ -67,6 +67,11 @@ class Member:
         assert self.process is not None
         os.kill(self.process.pid, number)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it ended by itself or was told to, so that nobody expects a heartbeat."""
+        return self.exit_code is not None and self.exit_code != -signal.SIGKILL
+
     def kill(self) -> None:
         """Ends it as a crash does."""
         self.signal(signal.SIGKILL)
@@ -228,7 +233,12 @@ class FaultRig:
 
     def signs(self, since_s: float) -> list[Sign]:
         """Returns what logs and heartbeats said of trouble since then, oldest first."""
-        found = [sign for sign in self.watcher.signs if sign.at_s >= since_s]
+        ended = {
+            f"{member.name} has no heartbeat" for member in self.members.values() if member.ended
+        }
+        found = [
+            sign for sign in self.watcher.signs if sign.at_s >= since_s and sign.event not in ended
+        ]
         for member in self.members.values():
             log = self.folder / f"{member.name}.log"
             for line in log.read_text(errors="replace").splitlines() if log.exists() else ():

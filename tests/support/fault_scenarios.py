@@ -347,12 +347,16 @@ def _lie_about_password(rig: FaultRig, *, seconds: float) -> Strike:
     url = rig.redis.url.replace("redis://:", "redis://:not-")
     began_s = time.monotonic()
     stranger = rig.add_actor("stranger", rig.lab.host("stranger"), url=url)
+    wait_until(lambda: rig.signs(began_s), timeout_s=LIMIT_S)
+    knocks_s = time.monotonic()
     with contextlib.suppress(AssertionError):
         wait_until(lambda: not stranger.alive, timeout_s=seconds)
     code = stranger.exit_code
     if stranger.alive:
         stranger.kill()
-    note = "it still tried" if code is None else f"it ended with exit code {code}"
+    note = "it still tried"
+    if code is not None:
+        note = f"it ended with exit code {code} after {time.monotonic() - knocks_s:.0f} s"
     return Strike(began_s, time.monotonic(), tuple(rig.actors), note=note)
 
 
