@@ -72,11 +72,17 @@ class Watch:
         self._restarts = Restarts()
         self._restarts_due = 0.0
         self._away = False
+        self._away_since = 0.0
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the fleet was started."""
         return time.monotonic() - self._began
+
+    @property
+    def _away_s(self) -> float:
+        """Seconds for which Redis has not answered."""
+        return time.monotonic() - self._away_since if self._away else 0.0
 
     def follow(self, interrupts: Interrupts) -> str:
         """Returns the reason to end once there is one.
@@ -86,8 +92,7 @@ class Watch:
         """
         while not interrupts.asked:
             self._poll()
-            if not self._away:
-                self._health.look(self._progress.hearts)
+            self._health.look(self._progress.hearts, redis_away_s=self._away_s)
             self._check()
             reason = self._conditions.reached(self._progress, elapsed_s=self.elapsed_s)
             if reason is not None:
@@ -187,6 +192,7 @@ class Watch:
             return
         self._away = away
         if away:
+            self._away_since = time.monotonic()
             _log.warning("redis_away", error=why)
             self._console.say(
                 f"Redis is away ({why}); actors spool, the run goes on when it is back."

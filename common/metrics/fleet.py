@@ -211,6 +211,13 @@ FLEET = Source(
             "below 60",
             "the learner hangs, or nothing reaches the replay",
         ),
+        Metric(
+            "redis_away_s",
+            "s",
+            "for how long Redis has not answered the launcher",
+            "0",
+            "actors spool, the learner waits; the other figures of the row are older",
+        ),
         Metric("env_steps_per_s", "env steps/s", "pace of all actors together"),
         Metric("driven_steps", "env steps", "steps of all actors since the row before"),
         Metric("late_steps", "env steps", "late ones among them", "below 2 %"),

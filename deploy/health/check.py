@@ -20,12 +20,14 @@ class Point:
         env_steps: env steps of the fleet.
         time: Unix time in seconds.
         value: the figure; NaN where it is not a number any more.
+        names: whom it counts, where it counts somebody.
     """
 
     episode: int
     env_steps: int
     time: float
     value: float
+    names: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ def as_values(check: Check) -> dict[str, Any]:
         "since": None if since is None else _moment(since),
         "value": None if newest is None or not math.isfinite(newest.value) else newest.value,
         "at": None if newest is None else _moment(newest),
+        "names": "" if newest is None else newest.names,
         "bound": str(check.bound),
     }
 

@@ -36,6 +36,7 @@ class FleetBook:
         time: float,
         env_steps: int,
         episodes: int,
+        redis_away_s: float = 0.0,
     ) -> Row:
         """Returns the row over the heartbeats since the row before.
 
@@ -45,6 +46,7 @@ class FleetBook:
             time: Unix time in seconds.
             env_steps: of the fleet.
             episodes: of the fleet.
+            redis_away_s: for how long Redis has not answered.
         """
         self._seen_s |= dict.fromkeys(hearts, now_s)
         lost = [
@@ -66,6 +68,7 @@ class FleetBook:
             "actors_still": self._still(actors, now_s),
             "members_lost": [name for name in lost if name in MEMBERS],
             "learner_idle_s": round(idle_s, 1) if learner_steps else 0.0,
+            "redis_away_s": round(redis_away_s, 1),
             "env_steps_per_s": round(sum(heart["fps"] for heart in actors.values()), 1),
             "driven_steps": self._new(actors, "env_steps"),
             "late_steps": self._new(actors, "late_steps"),

@@ -62,6 +62,19 @@ REPLAY_RULES: tuple[Rule, ...] = (
 
 FLEET_RULES: tuple[Rule, ...] = (
     Rule(
+        name="redis_away",
+        subject="fleet",
+        signal="redis_away_s",
+        figure="time for which Redis has not answered (s)",
+        phase="always",
+        expects="watch: at most 15; red: at most 60",
+        meaning="Redis is down, full, or out of reach: actors spool to disk and nothing is learned",
+        remedy="the run's logs/redis.log, or the server of your own and the network to it",
+        watch=at_most(15.0),
+        red=at_most(60.0),
+        hold=1,
+    ),
+    Rule(
         name="actor_lost",
         subject="fleet",
         signal="actors_lost",

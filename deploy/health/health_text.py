@@ -62,5 +62,7 @@ def _lines(rule: Rule, check: Check) -> Iterator[str]:
 
 
 def _value(check: Check) -> str:
-    value = math.nan if check.newest is None else check.newest.value
-    return "no number" if math.isnan(value) else f"{value:.4g}"
+    assert check.newest is not None, "a known check has a value"
+    value, names = check.newest.value, check.newest.names
+    text = "no number" if math.isnan(value) else f"{value:.4g}"
+    return f"{text} ({names})" if names else text

@@ -18,7 +18,6 @@ from deploy.run_folder import RunFolder
 from deploy.run_progress import Row, RunProgress
 
 PERIOD_S = 10.0
-_GAP_S = 5.0
 _log = structlog.get_logger()
 
 
@@ -53,8 +52,8 @@ class HealthWatch:
         self._fleet_file = JsonlFile(folder.fleet_file)
         self._health_file = JsonlFile(folder.health_file)
         self._book = FleetBook()
-        self._looked_s = time.monotonic()
-        self._due_s = self._looked_s + PERIOD_S
+        self._away = False
+        self._due_s = time.monotonic() + PERIOD_S
 
     @classmethod
     def open(
@@ -77,16 +76,22 @@ class HealthWatch:
         """Judges a finished episode."""
         self._tell(self._health.add_episode(row))
 
-    def look(self, hearts: dict[str, Row]) -> None:
-        """Judges the fleet each 10 s; call it often, but not while Redis is away.
+    def look(self, hearts: dict[str, Row], *, redis_away_s: float = 0.0) -> None:
+        """Judges the fleet each 10 s; call it often.
 
-        After a gap everybody gets a full period to be heard of again before anybody counts as lost.
+        While Redis is away nobody counts as lost, nor until a full period after it came back.
+
+        Args:
+            hearts: newest heartbeat of each process.
+            redis_away_s: for how long Redis has not answered.
         """
         now_s = time.monotonic()
-        gap, self._looked_s = now_s - self._looked_s > _GAP_S, now_s
-        if gap:
+        if redis_away_s:
+            self._book.pause(now_s)
+        elif self._away:
             self._book.pause(now_s)
             self._due_s = now_s + PERIOD_S
+        self._away = redis_away_s > 0.0
         if now_s < self._due_s or not (hearts or self._book.knows_anybody):
             return
         self._due_s = now_s + PERIOD_S
@@ -96,6 +101,7 @@ class HealthWatch:
             time=time.time(),
             env_steps=self._progress.env_steps,
             episodes=self._progress.episodes,
+            redis_away_s=redis_away_s,
         )
         self._fleet_file.append([(_entry_id(), row)])
         self._tell(self._health.add_fleet(row))

@@ -84,13 +84,14 @@ class Signals:
         self._fleet.append(row)
         at = int(row["episodes"]), int(row["env_steps"]), float(row["time"])
         for name in ("actors_lost", "actors_still", "members_lost"):
-            yield name, Point(*at, len(row[name]))
+            yield name, Point(*at, len(row[name]), ", ".join(row[name]))
         for name in ("weights_bad", "dropped_transitions", "quarantined"):
             yield name, Point(*at, sum(float(each[name]) for each in self._fleet))
         driven = sum(float(each["driven_steps"]) for each in self._fleet)
         late = sum(float(each["late_steps"]) for each in self._fleet)
         yield "late_share", Point(*at, late / max(1.0, driven))
-        yield "learner_idle_s", Point(*at, float(row["learner_idle_s"]))
+        for name in ("learner_idle_s", "redis_away_s"):
+            yield name, Point(*at, float(row[name]))
         limit = self._expectation.config.actors.spool_max_bytes
         yield "spool_share", Point(*at, float(row["spooled_bytes_max"]) / limit)
         yield "weights_lag", Point(*at, float(row["staleness_max"]) / self._episode_updates(row))

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from common.metrics.fleet import ACTOR, EVALUATOR, FLEET, LEARNER_HEART, REPLAY
@@ -23,7 +24,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray, pytest.mark.
 
 SECRET = "do-not-tell-anybody"
 FILES = {"metrics": LEARNER, "episodes": EPISODES, "evaluations": EVALUATIONS, "fleet": FLEET}
-HEARTS = {"actor-0": ACTOR, "learner": LEARNER_HEART, "evaluator": EVALUATOR, "replay": REPLAY}
+HEARTS = {
+    "actor-0": ACTOR,
+    "actor-1": ACTOR,
+    "learner": LEARNER_HEART,
+    "evaluator": EVALUATOR,
+    "replay": REPLAY,
+}
 HEARS = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read() + '\\n')"
 
 
@@ -76,6 +83,11 @@ def test_a_run_that_turns_red_tells_everybody_and_writes_what_the_table_says(
         run.until(lambda: bool(webhook) and heard.exists())
         code, said = _status(folder, "--check")
         assert (code, "RED    q_value" in said, "running" in said) == (6, True, True)
+        actor = psutil.Process(int(hearts["actor-1"]["pid"]))
+        actor.suspend()
+        run.until(lambda: ("actor_lost", "red") in _told(webhook))
+        actor.resume()
+        run.until(lambda: ("actor_lost", "ok") in _told(webhook))
         run.process.send_signal(2)
         assert run.end()[0] == 130, run.errors()
         assert "RED q_value" in run.errors()
@@ -90,6 +102,8 @@ def test_a_run_that_turns_red_tells_everybody_and_writes_what_the_table_says(
     told = [json.loads(line) for line in heard.read_text().splitlines()]
     assert [alert["check"] for alert in told if alert["check"] == "q_value"] == ["q_value"]
     assert webhook == told
+    lost = [each for each in told if (each["check"], each["state"]) == ("actor_lost", "red")]
+    assert "actor-1" in {each["names"] for each in lost}
     checks = {check["check"]: check for check in _summary(folder)["health"]}
     assert checks["q_value"]["state"] == "red"
     assert checks["q_value"]["remedy"]
@@ -98,6 +112,10 @@ def test_a_run_that_turns_red_tells_everybody_and_writes_what_the_table_says(
     assert _status(folder)[0] == 0
     code, values = _status(folder, "--check", "--json")
     assert (code, json.loads(values)["health"]) == (6, _summary(folder)["health"])
+
+
+def _told(alerts: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(alert["check"], alert["state"]) for alert in list(alerts)}
 
 
 def _compare(source: Source, names: set[str], place: str) -> None:

@@ -57,6 +57,7 @@ def test_a_check_tells_since_when_and_what_was_expected() -> None:
         "state": "red",
         "since": {"episode": 3, "env_steps": 30, "time": 5.0},
         "value": -22.0,
+        "names": "",
         "at": {"episode": 5, "env_steps": 50, "time": 5.0},
         "bound": "at least -10",
     }

@@ -42,6 +42,7 @@ SERIES: dict[str, Series] = {
     "replay_age": Series((0.5, 1.5), (3.0,), (20.0,)),
     "priorities": Series((1.0, 0.2), (0.02,), (0.001,)),
     "quarantine": Series((0.0,), (1.0, 10.0), (11.0,)),
+    "redis_away": Series((0.0, 5.0), (20.0,), (61.0,)),
     "actor_lost": Series((0.0,), (), (1.0, 3.0)),
     "member_lost": Series((0.0,), (), (1.0,)),
     "actor_still": Series((0.0,), (), (1.0,)),
