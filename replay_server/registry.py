@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import redis
 
 from common.keys import Keys
-from replay_server.connection import call
+from replay_server.connection import Fields, call
 
 
 def register(connection: redis.Redis, keys: Keys, names: Iterable[str]) -> None:
@@ -33,7 +33,8 @@ def put_places(connection: redis.Redis, keys: Keys, places: Mapping[str, int]) -
     pipe = connection.pipeline(transaction=True)
     pipe.delete(keys.fleet)
     if places:
-        pipe.hset(keys.fleet, mapping=dict(places))
+        fields: Fields = {**places}
+        pipe.hset(keys.fleet, mapping=fields)
     pipe.execute()
 
 
