@@ -43,14 +43,15 @@ def main() -> None:
     if unknown:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}; --list names them all")
     names = options.names or every
-    print(f"{machine()}\n\n{HEADER}", flush=True)
+    where = machine()
+    print(f"{where}\n\n{HEADER}", flush=True)
     outcomes = []
     for outcome in _outcomes(names):
         outcomes.append(outcome)
         print(row(outcome), flush=True)
-    if options.json:
-        facts = {"machine": machine(), "faults": [asdict(outcome) for outcome in outcomes]}
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+        if options.json:
+            facts = {"machine": where, "faults": [asdict(one) for one in outcomes]}
+            options.json.write_text(json.dumps(facts, indent=1) + "\n")
     sys.exit(0 if all(outcome.holds for outcome in outcomes) else 1)
 
 

@@ -195,7 +195,7 @@ def _strike_ray(name: str, watched: _Watched, runs: Path) -> tuple[Outcome, _Wat
     began_s = time.monotonic()
     watched.until(lambda: run.process.poll() is not None or run.learner_steps() > steps + 2000)
     ended_s = time.monotonic() - began_s
-    code = run.process.poll()
+    code, steps = run.process.poll(), run.learner_steps()
     assert code is not None, "the run went on without it; this scenario needs to be told so"
     psutil.wait_procs(list(run.children.values()), timeout=90)
     orphans = len(run.orphans(1.0))
