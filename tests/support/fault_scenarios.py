@@ -160,7 +160,7 @@ def _kill_learner(rig: FaultRig, *, in_checkpoint: bool) -> Strike:
     kept = max(name for name in _names(checkpoints) if name.startswith("step-"))
     steps = rig.watcher.learner_steps[-1][2]
     rig.restart(rig.learner)
-    note = f"resumed at learner step {int(kept[5:])} of {steps}"
+    note = f"resumed at learner step {int(kept[5:])}; its last heartbeat said {steps}"
     if in_checkpoint:
         note += f", a half checkpoint was left: {'yes' if halves else 'no'}"
     return Strike(began_s, began_s, learns=True, parent=True, note=note)
