@@ -66,6 +66,7 @@ def test_while_redis_is_away_nobody_counts_as_lost_nor_right_after(
     watch.look({"actor-3": HEART})
     time.sleep(1.2 * PERIOD_S)
     watch.look({"actor-3": HEART}, redis_away_s=70.0)
+    time.sleep(1.2 * PERIOD_S)
     watch.look({})
     time.sleep(1.2 * PERIOD_S)
     watch.look({"actor-3": HEART})

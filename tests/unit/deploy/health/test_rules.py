@@ -126,11 +126,12 @@ def test_a_preset_for_short_runs_scales_the_phases_and_its_own_epsilon_passes() 
 
 
 def test_an_expectation_can_be_set_and_left_out() -> None:
-    config = Config.model_validate({"health": {"q_expected": None, "reward_expected": None}})
+    chosen = {"q_expected": None, "reward_expected": None, "q_floor": -40.0}
+    config = Config.model_validate({"health": chosen})
     health = _health(config)
     assert {"reward", "finishes"}.isdisjoint(health.checks)
     for _ in range(3):
-        health.judge("q_mean", Point(LATE, 10, 0.0, -5.0))
+        health.judge("q_mean", Point(LATE, 10, 0.0, -30.0))
     assert health.checks["q_value"].state == "ok"
     for _ in range(3):
         health.judge("q_mean", Point(LATE, 10, 0.0, -50.0))
