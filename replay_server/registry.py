@@ -33,7 +33,7 @@ def put_places(connection: redis.Redis, keys: Keys, places: Mapping[str, int]) -
     pipe = connection.pipeline(transaction=True)
     pipe.delete(keys.fleet)
     if places:
-        fields: Fields = {**places}
+        fields: Fields = dict(places.items())
         pipe.hset(keys.fleet, mapping=fields)
     pipe.execute()
 
