@@ -12,10 +12,10 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format reference bench clean
+.PHONY: help setup train test test-cluster lint format reference bench clean
 
 help: ## print this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 setup: $(STAMP) ## make .venv with everything in it (again only after a change)
 
@@ -43,7 +43,11 @@ train: setup ## train with PRESET=quickstart
 test bench faults: export OMP_NUM_THREADS := 1
 test bench faults: export MKL_NUM_THREADS := 1
 test: setup ## run all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --ignore=tests/cluster
+
+# Apart from the others: three machines with a Ray each want two cores for themselves, and take minutes.
+test-cluster: setup ## run a cluster of pretended machines: ray up, a training, one machine more (root)
+	APEXMANIA_NEED_NETNS=1 $(BIN)/python -m pytest -q tests/cluster
 
 lint: setup ## check style, types and import contracts
 	$(BIN)/ruff check $(SOURCES) tests

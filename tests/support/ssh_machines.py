@@ -27,14 +27,17 @@ done
 chmod 1777 /tmp
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /dev/shm
-mkdir -p /run/sshd /root/apexmania
-rm -rf /root/.apexmania /root/.ssh /root/apexmania/.venv
+mkdir -p /run/sshd
+rm -rf /root/.apexmania /root/.ssh /root/apexmania
 hostname {name}
-cp -r {venv} /root/apexmania/.venv
-touch /root/apexmania/.venv/.installed
+{environment}
 /usr/sbin/sshd -D -e -f {config} &
 while true; do wait -n || sleep 0.2; done
 """
+_ENVIRONMENT = """\
+mkdir /root/apexmania
+cp -r {venv} /root/apexmania/.venv
+touch /root/apexmania/.venv/.installed"""
 _SCRIPT = """\
 #!/root/apexmania/.venv/bin/python
 import sys
@@ -107,7 +110,8 @@ class SshMachines:
             "PasswordAuthentication no\nUsePAM no\nMaxStartups 50\n"
         )
         script = self._folder / f"start-{name}"
-        script.write_text(_START.format(name=name, venv=self._venv, config=config))
+        environment = _ENVIRONMENT.format(venv=self._venv) if project else ""
+        script.write_text(_START.format(name=name, environment=environment, config=config))
         host.start(
             [
                 *("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc"),
@@ -121,6 +125,11 @@ class SshMachines:
         if project:
             self._copy_project(made)
         return made
+
+    def other_key(self) -> Path:
+        """Returns a private key that opens nothing."""
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._folder / "other"))
+        return self._folder / "other"
 
     def _wait(self, machine: SshMachine) -> None:
         deadline = time.monotonic() + _READY_LIMIT_S
