@@ -8,7 +8,7 @@ from tests.cluster.conftest import Desk
 from tests.support.ssh_machines import SshMachine
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(900)]
 
 _RUN = "runs/together"
 _TRAIN = (

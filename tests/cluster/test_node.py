@@ -9,7 +9,7 @@ from tests.cluster.conftest import Desk
 from tests.support.ssh_machines import SshMachine
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(900)]
 
 _NODE = "cd apexmania; .venv/bin/apexmania cluster node"
 
@@ -42,11 +42,11 @@ def test_a_node_comes_up_comes_back_and_goes_without_a_trace(desk: Desk) -> None
 
     worker.run("kill -9 $(pgrep -x raylet)")
     wait_until(lambda: _report(worker)["phase"] != "up", timeout_s=30)
-    wait_until(lambda: _report(worker)["phase"] == "up", timeout_s=60)
-    assert _report(worker)["restarts"] == 1
+    wait_until(lambda: _report(worker)["phase"] == "up", timeout_s=240)
+    assert _report(worker)["restarts"] >= 1
     head.run("kill -9 $(pgrep -x gcs_server)")
-    wait_until(lambda: _report(head)["restarts"] == 1, timeout_s=30)
-    wait_until(lambda: _games(head) == {head.address: 0.0, worker.address: 2.0}, timeout_s=90)
+    wait_until(lambda: _report(head)["restarts"] >= 1, timeout_s=60)
+    wait_until(lambda: _games(head) == {head.address: 0.0, worker.address: 2.0}, timeout_s=240)
 
     for machine in (worker, head):
         assert machine.apexmania("cluster node stop") == "The node is down.\n"
