@@ -193,7 +193,7 @@ FLEET = Source(
         Metric(
             "actors_still",
             "names",
-            "actors that made no step for 30 s and do not wait for the learner",
+            "actors that made no step for 30 s (300 s while their game starts) and do not wait for the learner",
             "none",
             "their game stands still",
         ),

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from actors.game_link import STARTING
 from deploy.run_progress import Row
 
 MEMBERS = ("learner", "replay", "evaluator")
 STILL_S = 30.0
+STARTING_S = 300.0
+"""A game that starts makes no step either, for longer on a busy machine."""
 REMEMBERED_S = 3600.0
 """A heartbeat that ended so long ago is not missed any more: its actor was taken away."""
 
@@ -93,7 +96,8 @@ class FleetBook:
             if heart.get("waiting"):
                 self._moved.pop(name, None)
             mark = heart.get("epoch"), heart.get("env_steps")
-            if self._unmoved_s(name, mark, now_s) >= STILL_S:
+            patience_s = STARTING_S if heart.get("game_state") == STARTING else STILL_S
+            if self._unmoved_s(name, mark, now_s) >= patience_s:
                 still.append(name)
         return still
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from common.metrics.fleet import FLEET
-from deploy.health.fleet_row import REMEMBERED_S, STILL_S, FleetBook
+from deploy.health.fleet_row import REMEMBERED_S, STARTING_S, STILL_S, FleetBook
 
 
 def _actor(env_steps: int, **changes: Any) -> dict[str, Any]:
@@ -38,6 +38,14 @@ def test_an_actor_stands_still_when_it_makes_no_step_and_does_not_wait() -> None
     assert _row(book, STILL_S + 1, actor_0=_actor(5, waiting=True))["actors_still"] == []
     assert _row(book, STILL_S + 2, actor_0=_actor(5))["actors_still"] == []
     assert _row(book, 3 * STILL_S, actor_0=_actor(6))["actors_still"] == []
+
+
+def test_a_game_that_starts_may_take_longer_but_not_for_ever() -> None:
+    book = FleetBook()
+    _row(book, 0.0, actor_0=_actor(0, game_state="starting"))
+    assert _row(book, STILL_S, actor_0=_actor(0, game_state="starting"))["actors_still"] == []
+    row = _row(book, STARTING_S, actor_0=_actor(0, game_state="starting"))
+    assert row["actors_still"] == ["actor-0"]
 
 
 def test_after_a_pause_everybody_is_seen_again_first() -> None:
