@@ -135,7 +135,9 @@ class LogReader:
 
     def _comes_again(self, actor: str, entry_id: str) -> bool:
         """Tells what a power cut took, which its actor sends again, from what was trimmed or given up."""
-        if last_generated_id(self._redis, self._keys.meta(actor)) >= parse_entry_id(entry_id.encode()):
+        if last_generated_id(self._redis, self._keys.meta(actor)) >= parse_entry_id(
+            entry_id.encode()
+        ):
             return False
         now = time.monotonic()
         if actor not in self._awaited:
