@@ -126,8 +126,6 @@ def _named(prefix: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def _alert(run: Any, change: dict[str, Any]) -> None:  # noqa: ANN401 - wandb is imported late
     """Sends a change of a health check as an alert, where it turned red or healed from that."""
-    from wandb import AlertLevel
-
     if "red" not in (change["before"], change["state"]):
         return
     turned_red = change["state"] == "red"
@@ -135,7 +133,7 @@ def _alert(run: Any, change: dict[str, Any]) -> None:  # noqa: ANN401 - wandb is
         title=f"{change['check']} {'turned red' if turned_red else 'healed'}",
         text=f"{change['figure']}: {change['value']}, expected {change['bound']}. "
         f"{change['meaning']}. Do: {change['remedy']}",
-        level=AlertLevel.ERROR if turned_red else AlertLevel.INFO,
+        level="ERROR" if turned_red else "INFO",
     )
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
-import redis
 
-from replay_server.connection import call
+from replay_server.connection import Client, call
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class CostSample:
     busy_s: float
 
 
-def take_sample(connection: redis.Redis, pids: Mapping[str, int]) -> CostSample:
+def take_sample(connection: Client, pids: Mapping[str, int]) -> CostSample:
     """Returns the counters of now.
 
     Args:
