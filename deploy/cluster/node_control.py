@@ -1,5 +1,6 @@
 """Brings the node of this machine up beside whoever asks, and down again."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 from common.errors import MachineError, MismatchError, UnreachableError
-from common.machine_home import create_private
+from common.machine_home import create_private, machine_home
 from deploy.cluster.node_plan import NodePlan, token_file
 from deploy.cluster.node_ports import GCS_PORT, require_free_ports
 from deploy.cluster.node_state import (
@@ -96,7 +97,16 @@ def take_down() -> bool:
             )
         time.sleep(_POLL_S)
     forget_state()
+    _remove_empty_spools()
     return True
+
+
+def _remove_empty_spools() -> None:
+    """Removes what actors that were ended with the node left of folders; what could not be sent stays."""
+    spools = machine_home() / "spool"
+    for folder in [*sorted(spools.rglob("*"), reverse=True), spools]:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def require_token(plan: NodePlan) -> None:
