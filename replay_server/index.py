@@ -99,8 +99,8 @@ class LogIndex:
             yield entry
 
     def retained_by_actor(self) -> Counter[str]:
-        """Returns how many retained entries each actor has."""
-        return Counter(entry.actor for entry in self._entries)
+        """Returns how many retained entries each actor has; any thread may ask."""
+        return Counter(entry.actor for entry in self._entries.copy())
 
     def drop_first(self, count: int) -> None:
         """Forgets the oldest entries."""

@@ -18,6 +18,7 @@ from replay_server.index import EntryId
 from replay_server.log_link import LogLink
 from replay_server.shut_out import ShutOut
 from replay_server.spool import Spool, Waiting
+from replay_server.stream_end import used_up
 
 LONGEST_APPEND_S = 0.05
 BUSY_BYTES = 32 * 1024 * 1024
@@ -231,7 +232,7 @@ class LogWriter:
             return False
         self._away = False
         if max(last) >= MAX_COUNTER and not self._synced:
-            self._failure = _used_up(self._actor)
+            self._failure = used_up(self._actor)
             link.close()
             return False
         with self._changed:
@@ -379,12 +380,3 @@ class LogWriter:
     def _drop_all(self) -> None:
         while self._spool.waiting:
             self._spool.drop_first()
-
-
-def _used_up(actor: str) -> MismatchError:
-    return MismatchError(
-        f"The stream of the actor {actor!r} has no number left above its newest entry.",
-        "somebody who has its password wrote an entry with the largest number that there is",
-        f"on the head: apexmania token revoke {actor}, then apexmania token create ANOTHER-NAME; "
-        "what waits in this actor's spool is lost",
-    )

@@ -1,7 +1,7 @@
 """Follows the metadata streams of every actor; frames are never read here."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -31,7 +31,8 @@ STREAMS_PER_S = 20_000
 would ask a million. Two actors wait 0.1 ms between polls for it, a thousand 50 ms."""
 RESTING_PAUSE_S = 0.05
 MOST_GAP = 2**31
-"""Counted for one gap at most: an actor numbers its entries as it likes, up to 2**64."""
+"""Counted for one gap at most: an actor numbers its entries as it likes, up to 2**64, which no message
+carries."""
 _log = structlog.get_logger()
 _Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
@@ -61,7 +62,7 @@ class SegmentFollower:
         keys: keyspace of the run.
         contract: what segments must have been written under.
         quota: who is shut out; it looks before anything is read.
-        pace: who has sent so much that the others come first.
+        capacity: transitions that the replay holds; bounds how fast one actor may fill it.
     """
 
     def __init__(
@@ -69,19 +70,23 @@ class SegmentFollower:
         connection: redis.Redis,
         keys: Keys,
         contract: Contract,
-        *,
         quota: Quota,
-        pace: Pace,
+        capacity: int,
     ) -> None:
         self._redis = connection
         self._keys = keys
         self._contract = contract
         self._quota = quota
-        self._pace = pace
+        self._pace = Pace(capacity)
         self._actors: dict[bytes, str] = {}
         self._next_discovery = 0.0
         self._next_poll = 0.0
         self._refusals = Repetitions()
+
+    @property
+    def banned(self) -> Mapping[str, str]:
+        """The actors that are shut out, each with the reason."""
+        return self._quota.banned
 
     def poll(self, positions: dict[str, EntryId], *, block_ms: int) -> list[NewSegment]:
         """Returns what every actor appended beyond its position, in a fair order.

@@ -5,8 +5,7 @@ sample. The lock guards memory alone and is never held while Redis is spoken to.
 """
 
 import threading
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -24,7 +23,6 @@ from replay_server.episodes import Episode, make_episode
 from replay_server.index import IndexEntry
 from replay_server.index_store import IndexStore
 from replay_server.messages import SampleReply, SampleRequest
-from replay_server.pace import Pace
 from replay_server.priorities import Priorities, importance_weights
 from replay_server.priority_shape import priority_shape
 from replay_server.quota import Quota
@@ -32,14 +30,13 @@ from replay_server.rate_limiter import LimiterState, make_limiter, publish_limit
 from replay_server.retention import trim, trim_floor
 from replay_server.segment_follower import NewSegment, SegmentFollower
 from replay_server.snapshot import ReplayState, ahead_of_log, decode_state, encode_state
+from replay_server.upkeep import Upkeep
 
 UPKEEP_PERIOD_S = 1.0
 SAMPLED_AHEAD = 2
 """Batches that a learner asks for before it has trained on the ones before."""
 REMEMBERED_EPISODES = 4096
 """Newest episodes kept in memory, to be written again where a power cut took them."""
-MOST_COUNTED = 2**53
-"""Counters end here that an actor can drive up at will: JSON and msgpack still carry it."""
 _NO_IDS = np.zeros((0, 0), np.int64)
 _NO_WEIGHTS = np.zeros((0, 0), np.float32)
 _log = structlog.get_logger()
@@ -79,13 +76,11 @@ class ReplayService:
         self._priorities = Priorities(replay.capacity, alpha=self._alpha)
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._lock = threading.Lock()
-        self._quota = Quota(connection, keys, contract, retained=self._retained_by_actor)
-        self._follower = SegmentFollower(
-            connection, keys, contract, quota=self._quota, pace=Pace(replay.capacity)
-        )
         self._store = IndexStore(connection, keys)
         self._store.claim()
         self._index = self._store.load()
+        quota = Quota(connection, keys, contract, retained=self._index.retained_by_actor)
+        self._follower = SegmentFollower(connection, keys, contract, quota, replay.capacity)
         self._last_episode = self._store.last_episode()
         self._new_episodes: deque[Episode] = deque(maxlen=REMEMBERED_EPISODES)
         self._unwritten = False
@@ -97,7 +92,7 @@ class ReplayService:
         self._learner_low: int | None = None
         self._needed_from: int | None = None
         self._published: LimiterState | None = None
-        self._due = {"upkeep": 0.0, "snapshot": 0.0}
+        self._upkeep = Upkeep()
         self._counts = dict.fromkeys(_COUNTERS, 0)
         self._load_snapshot()
 
@@ -214,19 +209,12 @@ class ReplayService:
             MismatchError: another replay service took over.
         """
         due: list[Callable[[], None]] = []
-        if self._is_due("upkeep", UPKEEP_PERIOD_S):
+        if self._upkeep.is_due("upkeep", UPKEEP_PERIOD_S):
             due += [self._trim_as_owner, self._compare_index]
         due.append(self._publish_limiter)
-        if self._is_due("snapshot", self._replay.snapshot_period_s):
+        if self._upkeep.is_due("snapshot", self._replay.snapshot_period_s):
             due.append(self.save_snapshot)
-        failure: redis.RedisError | None = None
-        for task in due:
-            try:
-                task()
-            except redis.RedisError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+        self._upkeep.attempt(due)
 
     def save_snapshot(self) -> None:
         """Writes the state to Redis, where a restarted service finds it.
@@ -248,7 +236,7 @@ class ReplayService:
                 "high": self._priorities.high,
                 "segments": len(self._index),
                 "actors": len(self._index.positions),
-                "banned": len(self._quota.banned),
+                "banned": len(self._follower.banned),
                 "episodes": self._last_episode,
                 "learner_steps": self._learner_steps,
                 "max_priority": self._priorities.max_priority,
@@ -266,7 +254,7 @@ class ReplayService:
             _log.warning("snapshot_ignored", reason=error.why)
 
     def _enter(self, segment: NewSegment) -> int:
-        self._counts["gaps"] = min(self._counts["gaps"] + segment.gap, MOST_COUNTED)
+        self._counts["gaps"] += segment.gap
         meta = segment.meta
         if meta is None:
             self._index.positions[segment.actor] = segment.entry_id
@@ -285,10 +273,6 @@ class ReplayService:
             episode = make_episode(meta, n=self._last_episode, env_steps=self._index.next_id)
             self._new_episodes.append(episode)
         return 1
-
-    def _retained_by_actor(self) -> Counter[str]:
-        with self._lock:
-            return self._index.retained_by_actor()
 
     def _entries_since(self, low: int) -> list[IndexEntry]:
         with self._lock:
@@ -386,13 +370,6 @@ class ReplayService:
         trim(self._redis, self._keys, gone)
         with self._lock:
             self._index.drop_first(len(gone))
-
-    def _is_due(self, task: str, period_s: float) -> bool:
-        now = time.monotonic()
-        if now < self._due[task]:
-            return False
-        self._due[task] = now + period_s
-        return True
 
 
 _COUNTERS = (

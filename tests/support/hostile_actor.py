@@ -122,11 +122,16 @@ def frameless(actor: HostileActor) -> None:
 def trims_itself(actor: HostileActor) -> None:
     """Valid segments whose frames are thrown away again."""
     segments = [actor.segment(next(actor.seqs)) for _ in range(BATCH)]
-    for each in segments:
-        actor.send(
-            ("XADD", actor.meta, each.entry_id, "m", each.meta),
-            ("XADD", actor.frames, "MAXLEN", 1, each.entry_id, "f", each.frames),
+    actor.send(
+        *(
+            command
+            for each in segments
+            for command in (
+                ("XADD", actor.meta, each.entry_id, "m", each.meta),
+                ("XADD", actor.frames, "MAXLEN", 1, each.entry_id, "f", each.frames),
+            )
         )
+    )
 
 
 def far_future(actor: HostileActor) -> None:

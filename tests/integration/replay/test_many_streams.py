@@ -15,7 +15,6 @@ from common.segment import Segment
 from common.wire import encode_segment
 from replay_server.connection import call, connect
 from replay_server.index import EntryId
-from replay_server.pace import Pace
 from replay_server.quota import Quota
 from replay_server.registry import register
 from replay_server.segment_follower import STREAMS_PER_S, SegmentFollower
@@ -30,7 +29,7 @@ ACTORS = 300
 
 def follower_of(connection: redis.Redis, keys: Keys) -> SegmentFollower:
     quota = Quota(connection, keys, CONTRACT, retained=Counter)
-    return SegmentFollower(connection, keys, CONTRACT, quota=quota, pace=Pace(100_000))
+    return SegmentFollower(connection, keys, CONTRACT, quota, capacity=100_000)
 
 
 def send(connection: redis.Redis, keys: Keys, actor: str, seq: int) -> None:
