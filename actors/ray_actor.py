@@ -10,6 +10,7 @@ from actors.drive import ActorPlace, DriveReport, run_actor
 from actors.evaluator import Evaluator
 from actors.process_setup import share_the_machine
 from actors.trackmania.line_files import with_local_lines
+from actors.trackmania.prerequisites import require_prerequisites
 from common.config import Config
 from common.contract import Contract
 from common.keys import Keys
@@ -49,6 +50,7 @@ class DrivingShell:
     def run(self) -> DriveReport:
         """Drives until the run drains or stops; see ``actors.drive.run_actor``."""
         config = self._contract.config
+        require_prerequisites(config.game)
         share_the_machine(_niceness(config))
         if not self._here:
             config = self._with_lines(config)

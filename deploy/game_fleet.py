@@ -18,6 +18,10 @@ _log = structlog.get_logger()
 SEATS_FILE = "seats.json"
 """In the run folder: which actor belongs to which machine."""
 _PERIOD_S = 1.0
+_NOBODY_DRIVES = (
+    "No machine drives: the cluster has none with a game at present. The training waits for one: "
+    "apexmania cluster add-actor FILE ADDRESS, or on that machine: apexmania cluster node worker --head ADDRESS"
+)
 
 
 class GameFleet:
@@ -53,6 +57,7 @@ class GameFleet:
         self._alive: dict[Seat, str] = {}
         self._refused: dict[Seat, str] = {}
         self._due = 0.0
+        self._empty_told = False
 
     def follow(self) -> None:
         """Looks at the cluster once a second, and brings the actors up to what it has."""
@@ -68,6 +73,9 @@ class GameFleet:
         self._alive = found
         for seat, node in found.items():
             self._seat_again(seat, node)
+        if not found and not self._empty_told:
+            self._say(_NOBODY_DRIVES)
+        self._empty_told = not found
 
     def give_up_absent(self) -> None:
         """Lets nobody wait at the end for actors whose machine is gone."""

@@ -10,6 +10,7 @@ from actors.trackmania.prerequisites import require_prerequisites
 from common.errors import ApexManiaError
 from common.run_size import require_possible
 from deploy.aftermath import closing_text, finish_run
+from deploy.cluster.cluster_machines import require_room
 from deploy.console import RunConsole, open_console
 from deploy.critical_notice import critical_notice
 from deploy.foreign_redis import check_foreign
@@ -59,7 +60,8 @@ def run_training(request: TrainRequest) -> Trained:
     """
     plan = make_plan(request)
     choose_device(plan.config)
-    require_prerequisites(plan.config.game)
+    if request.ray is None or plan.config.game.runs_by_itself:  # else it is never opened here
+        require_prerequisites(plan.config.game)
     require_alerts(plan.config.alerts)
     contract = open_contract(plan.config)
     require_possible(plan.config, contract.spec, private_redis=request.redis_url is None)
@@ -71,6 +73,7 @@ def run_training(request: TrainRequest) -> Trained:
         _require_possible(plan.listen)
     if request.ray is not None:
         require_joinable(request.ray, redis_url=request.redis_url, listens=plan.listen is not None)
+        require_room(request.ray)
     folder = plan.open_folder()
     with contextlib.ExitStack() as stack:
         stack.enter_context(discarded_if_taken(folder))

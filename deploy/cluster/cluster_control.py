@@ -7,11 +7,11 @@ from typing import Any
 
 from common.errors import ApexManiaError, ConfigError, MachineError, MismatchError
 from deploy.cluster.cluster_file import ClusterFile
+from deploy.cluster.cluster_machines import is_taken
 from deploy.cluster.ray_up import forget_cluster, ray_up
 from deploy.cluster.remote_machine import RemoteMachine
 
 Say = Callable[[str], None]
-_ONE_RUN = 1.0
 _JOIN_LIMIT_S = 900.0  # the first `make setup` takes minutes
 _POLL_S = 3.0
 _AT_ONCE = 16
@@ -201,7 +201,7 @@ def _require_idle(file: ClusterFile) -> None:
         machines = RemoteMachine(file, file.head).node().get("machines", ())
     except ApexManiaError:
         return  # a head that does not say so trains nothing that could be ended in order
-    if any(one["learner"] and one["learner_free"] < _ONE_RUN for one in machines):
+    if is_taken(machines):
         raise ConfigError(
             "A training works on this cluster.",
             "it would be cut off without a last checkpoint",
