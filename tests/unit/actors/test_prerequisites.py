@@ -2,9 +2,12 @@
 
 import pytest
 
+from actors.ray_actor import DrivingShell
 from actors.trackmania.prerequisites import require_prerequisites
+from common.config import Config
 from common.errors import MachineError
 from common.game_config import GameConfig
+from deploy.launcher import open_contract
 
 
 def test_a_simulated_game_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +31,13 @@ def test_trackmania_needs_a_gamepad_or_a_screen(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(MachineError, match=r"vgamepad|DISPLAY"):
         require_prerequisites(GameConfig(name="tm20"))
+
+
+def test_a_ray_actor_asks_on_its_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(game=GameConfig(name="standin"))
+    shell = DrivingShell(
+        open_contract(config), redis_url="redis://127.0.0.1:1/0", run="r", run_dir=None, index=0
+    )
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MachineError, match="Xvfb is not installed"):
+        shell.run()

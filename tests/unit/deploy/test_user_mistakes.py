@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from actors.trackmania.reward_line import RewardLine, save_line
 from actors.video import check_video_file
 from common.config import Config
 from common.errors import ConfigError, CorruptError, MachineError
@@ -54,6 +56,21 @@ def test_one_machine_has_one_game_that_a_person_starts(capsys: pytest.CaptureFix
     code, text = failed(capsys, "train", "--game", "tm20", "--actors", "2")
     assert code == 2
     assert "--game standin --actors 2" in text
+
+
+def test_a_head_without_a_display_trains_trackmania_on_a_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = tmp_path / "straight.npz"
+    points = np.column_stack([np.arange(0.0, 90.0, 0.1), np.zeros(900), np.zeros(900)])
+    save_line(RewardLine("straight", points), line)
+    for name in ("DISPLAY", "PATH"):
+        monkeypatch.setenv(name, "")
+    words = ["train", "--game", "tm20", "--set", f"game.trackmania.reward_line={line}"]
+    assert "No Ray cluster answers" in failed(capsys, *words, "--ray", "127.0.0.1:1")[1]
+    code, text = failed(capsys, *words)
+    assert code == MachineError.exit_code
+    assert "No Ray cluster" not in text
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x", "folder.mp4", "file/x.mp4"])

@@ -1,8 +1,11 @@
 """What is shipped for clusters: Ray takes the files, and all of them name the ports that are used."""
 
 import configparser
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from deploy.redis_listen import DEFAULT_PORT
 
 _CLUSTER = PROJECT / "deploy" / "cluster"
 _ALL = ("on-premise.yaml", "aws.yaml")
+_UNITS = ("apexmania-node", "apexmania-train")
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def test_a_node_has_the_token_and_nothing_of_another_ray(monkeypatch: pytest.Mon
     assert "RAY_ADDRESS" not in head
 
 
-@pytest.mark.parametrize("name", ["apexmania-node", "apexmania-train"])
+@pytest.mark.parametrize("name", _UNITS)
 def test_the_units_run_commands_that_exist(name: str) -> None:
     unit = configparser.ConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
@@ -96,3 +100,29 @@ def test_the_firewall_names_the_ports_that_are_used(name: str) -> None:
         "game-machine.nft": ("7001-7030",),
     }.get(name, (DEFAULT_PORT,)):
         assert str(port) in text
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("name", ["head.nft", "game-machine.nft"])
+def test_the_firewall_takes_the_rules(name: str) -> None:
+    rules = PROJECT / "deploy" / "firewall" / name
+    done = subprocess.run(["nft", "-c", "-f", rules], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for name in _UNITS:
+        text = (PROJECT / "deploy" / "systemd" / f"{name}.service").read_text()
+        (tmp_path / f"{name}.service").write_text(
+            re.sub(r"(?m)^(ExecStart=)\S+", r"\1/bin/true", text)
+        )
+    files = [tmp_path / f"{name}.service" for name in _UNITS]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *files],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
