@@ -225,7 +225,7 @@ def _env_pace(progress: RunProgress) -> str:
 
 def _env_rate(progress: RunProgress) -> float | None:
     hearts = actor_hearts(progress).values()
-    return sum(float(heart["fps"]) for heart in hearts) if hearts else None
+    return sum(float(heart.get("fps", 0.0)) for heart in hearts) if hearts else None
 
 
 def number(value: object, digits: int) -> str:

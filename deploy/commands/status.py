@@ -1,6 +1,7 @@
 """``apexmania status``: how a run is doing, or how it ended."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from deploy.options import Json
 from deploy.refused import Refused
 from deploy.run_files import read_progress, read_values
 from deploy.run_folder import open_run
+from deploy.run_progress import RunProgress
 from deploy.run_record import RunRecord
 
 Run = Annotated[Path, Parameter(help="Run folder.")]
@@ -78,17 +80,27 @@ def status(
         ("evaluation", evaluation_text(progress.evaluation)),
     ):
         print(f"{name:<14} {text}")
-    for name, heart in sorted(actor_hearts(progress).items()):
-        print(f"{name:<14} {number(heart.get('fps'), 0)} env steps/s, {actor_state(heart)}")
-        if folder.read_config().game.real_time or game_counts(heart):
-            for line in game_lines(heart):
-                print(f"{'':<14} {line}")
+    for line in fleet_lines(progress, real_time=folder.read_config().game.real_time):
+        print(line)
     for name, text in refused.lines():
         print(f"{name:<14} {text}")
     print(f"{'health':<14} {headline(health)}")
     for line in health_lines(health):
         print(f"  {line}")
     return code
+
+
+def fleet_lines(progress: RunProgress, *, real_time: bool) -> Iterator[str]:
+    """Yields what there is to say of each actor.
+
+    Args:
+        progress: with the heartbeats.
+        real_time: whether the game is one, so that its faults are told also where there is none.
+    """
+    for name, heart in sorted(actor_hearts(progress).items()):
+        yield f"{name:<14} {number(heart.get('fps'), 0)} env steps/s, {actor_state(heart)}"
+        if real_time or game_counts(heart):
+            yield from (f"{'':<14} {line}" for line in game_lines(heart))
 
 
 def _ending(record: RunRecord) -> str:

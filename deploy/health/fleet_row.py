@@ -72,16 +72,14 @@ class FleetBook:
             "members_lost": [name for name in lost if name in MEMBERS],
             "learner_idle_s": round(idle_s, 1) if learner_steps else 0.0,
             "redis_away_s": round(redis_away_s, 1),
-            "env_steps_per_s": round(sum(heart["fps"] for heart in actors.values()), 1),
+            "env_steps_per_s": round(sum(_figures(actors, "fps")), 1),
             "driven_steps": self._new(actors, "env_steps"),
             "late_steps": self._new(actors, "late_steps"),
-            "staleness_max": max((heart["staleness"] for heart in actors.values()), default=0),
+            "staleness_max": max(_figures(actors, "staleness"), default=0),
             "weights_bad": self._new(actors, "weights_corrupt")
             + self._new(actors, "weights_refused"),
             "faults": self._new(actors, "faults"),
-            "spooled_bytes_max": max(
-                (heart["spooled_bytes"] for heart in actors.values()), default=0
-            ),
+            "spooled_bytes_max": max(_figures(actors, "spooled_bytes"), default=0),
             "dropped_transitions": self._new(actors, "dropped_transitions"),
             "quarantined": self._new({"replay": replay}, "quarantined") if replay else 0,
         }
@@ -120,3 +118,8 @@ class FleetBook:
             total += value - before if value >= before else value
             self._counted[name, field] = value
         return total
+
+
+def _figures(actors: dict[str, Row], field: str) -> list[float]:
+    """Returns a figure of every actor that says it: an actor writes into its heartbeat what it likes."""
+    return [heart[field] for heart in actors.values() if field in heart]

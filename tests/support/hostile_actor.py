@@ -24,6 +24,8 @@ HUGE = 60 * 1024 * 1024
 BATCH = 500
 ESCAPES = "\x1b[2J\x1b]0;pwned\x07<script>alert(1)</script>[/][link=file:///etc/passwd]x"
 
+SOUND_HEART = {"fps": 20.0, "role": "actor", "env_steps": 5}
+
 
 class HostileActor:
     """One connection with the rights of an actor, and numbers for the entries it writes.
@@ -170,9 +172,8 @@ def valid_flood(actor: HostileActor) -> None:
     )
 
 
-def hearts(actor: HostileActor) -> None:
-    """Heartbeats that are huge, broken, immortal, of the wrong types, or meant for a terminal."""
-    sound = {"fps": 20.0, "role": "actor", "env_steps": 5}
+def hostile_hearts() -> tuple[bytes, ...]:
+    """Returns heartbeats that are huge, broken, of the wrong types, all but empty, or meant for a terminal."""
     hostile_types = {
         "fps": "fast",
         "env_steps": None,
@@ -188,21 +189,26 @@ def hearts(actor: HostileActor) -> None:
         ESCAPES: ESCAPES,
         "n" * 5000: 1,
     }
-    values: tuple[bytes, ...] = (
-        b"h" * HUGE,
-        b"\xc1",
-        b"\x91" * 50_000 + b"\xc0",
-        b"\xdf\xff\xff\xff\xff",
-        msgpack.packb(hostile_types),
-        msgpack.packb({**sound, "game_state": ESCAPES, "host": ESCAPES, "actor": ESCAPES}),
-        msgpack.packb({**sound, "fault_causes": {ESCAPES: 1, 5: 2}}, strict_types=False),
+    others = {"waiting": "so", "leaving": "so", "epoch": "x", "param_version": ESCAPES}
+    hearts = (
+        *(hostile_types, {}, {"fps": 1e15}, SOUND_HEART, {**SOUND_HEART, **others}),
+        {**SOUND_HEART, "game_state": ESCAPES, "host": ESCAPES, "actor": ESCAPES},
+        {**SOUND_HEART, "fault_causes": {ESCAPES: 1, 5: 2}},
     )
-    for value in values:
+    return (
+        *(b"h" * HUGE, b"\xc1", b"\x91" * 50_000 + b"\xc0", b"\xdf\xff\xff\xff\xff"),
+        *(msgpack.packb(heart, strict_types=False) for heart in hearts),
+    )
+
+
+def hearts(actor: HostileActor) -> None:
+    """Heartbeats that are huge, broken, immortal, of the wrong types, or meant for a terminal."""
+    for value in hostile_hearts():
         call(actor.redis, "SET", actor.heart, value, "EX", 10)
         time.sleep(0.05)
-    call(actor.redis, "SET", actor.heart, msgpack.packb(sound))
+    call(actor.redis, "SET", actor.heart, msgpack.packb(SOUND_HEART))
     time.sleep(0.05)
-    call(actor.redis, "SET", actor.heart, msgpack.packb(sound), "EX", 10**9)
+    call(actor.redis, "SET", actor.heart, msgpack.packb(SOUND_HEART), "EX", 10**9)
     time.sleep(0.05)
 
 

@@ -1,31 +1,26 @@
 """Everything that a hostile actor may try, all of it at once, against a run that goes on."""
 
 import contextlib
-import io
-import json
 import time
 from pathlib import Path
-from typing import Self
 
 import pytest
-from rich.console import Console
-
-from deploy.actor_text import game_lines
-from deploy.console import LiveConsole, actor_hearts, plain_line
-from deploy.run_progress import RunProgress
+from deploy.health import health_watch
 from learner.ingest import IndexFollower
 from replay_server.client import ReplayClient
 from replay_server.connection import OUTAGES, connect
-from replay_server.hearts import read_all
 from replay_server.refusals import read_bans, read_refusals, total_by_kind
 from tests.support.besieged_run import MAX_REDIS_BYTES, BesiegedRun, besieged_run
 from tests.support.hostile_actor import ATTACKS, siege
 from tests.support.replay_rig import make_writer, write
+from tests.support.run_screen import RunScreen
 from tests.support.segments import SMALL, tag_of
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 SIEGE_S = 5.0
+LOOK_S = 0.5
+"""Between two looks at the fleet's health."""
 LONGEST_SIEGE_S = 120.0
 HONEST = "a1"
 SERVICE_BYTES = 700_000_000
@@ -35,35 +30,6 @@ BANNED = {
     *("frameless", "trims-itself", "tiny-flood"),
 }
 """Who is shut out for certain, however slow the machine is."""
-
-
-class Screen:
-    """Shows the run as its launcher and ``status`` do, and keeps what went to the terminal."""
-
-    def __init__(self, run: BesiegedRun) -> None:
-        self._run = run
-        self._terminal = io.StringIO()
-        self._console = LiveConsole(
-            Console(file=self._terminal, force_terminal=True, width=150), title="run"
-        )
-
-    def __enter__(self) -> Self:
-        self._console.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._console.__exit__()
-
-    def show(self) -> None:
-        hearts = read_all(self._run.launcher, self._run.keys)
-        progress = RunProgress(hearts=hearts)
-        self._console.show(progress, elapsed_s=1.0, left="")
-        lines = [plain_line(progress, elapsed_s=1.0, left="")]
-        for heart in actor_hearts(progress).values():
-            lines += game_lines(heart)
-        lines.append(json.dumps(hearts, default=len, allow_nan=False))
-        self._terminal.write("\n".join(lines))
-        assert "pwned" not in self._terminal.getvalue()
 
 
 class Learner:
@@ -88,7 +54,8 @@ class Learner:
         self._follower.close()
 
 
-def test_a_run_goes_on_under_siege(tmp_path: Path) -> None:
+def test_a_run_goes_on_under_siege(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_watch, "PERIOD_S", LOOK_S)
     with besieged_run(tmp_path) as run:
         urls = run.admit(HONEST, *ATTACKS)
         writer = make_writer(
@@ -96,7 +63,7 @@ def test_a_run_goes_on_under_siege(tmp_path: Path) -> None:
         )
         learner = Learner(run)
         written = 0
-        with siege(urls, run.keys), Screen(run) as screen:
+        with siege(urls, run.keys), RunScreen(run.launcher, run.keys, tmp_path) as screen:
             began = time.monotonic()
             while time.monotonic() < began + SIEGE_S or not all_shut_out(run):
                 assert time.monotonic() < began + LONGEST_SIEGE_S
