@@ -7,7 +7,7 @@ from common.errors import ConfigError
 from deploy.certificates import authority_der, client_identity
 from deploy.join_string import Invitation, encode_invitation
 from deploy.redis_listen import DEFAULT_PORT, last_listen
-from deploy.tokens import create_token
+from deploy.tokens import check_name, create_token
 
 
 def invite(name: str, *, address: str | None = None) -> tuple[Invitation, str]:
@@ -30,6 +30,10 @@ def invite(name: str, *, address: str | None = None) -> tuple[Invitation, str]:
         )
     host, port = (listen.host, listen.port) if address is None else split(address, port=listen.port)
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    check_name(name)
+    # First what may fail: the password of a token is told once.
+    authority = authority_der() if listen.tls else None
+    identity = client_identity(name) if listen.mutual_tls else None
     _, password = create_token(name, address=shown)
     invitation = Invitation(
         host=host,
@@ -37,8 +41,8 @@ def invite(name: str, *, address: str | None = None) -> tuple[Invitation, str]:
         name=name,
         password=password,
         tls=listen.tls,
-        authority=authority_der() if listen.tls else None,
-        identity=client_identity(name) if listen.mutual_tls else None,
+        authority=authority,
+        identity=identity,
         certified_host=listen.host if listen.tls and host != listen.host else None,
     )
     return invitation, encode_invitation(invitation)

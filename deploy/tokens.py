@@ -1,6 +1,7 @@
 """Who may join by Redis alone: one file for each name in the machine's home, and no password in it."""
 
 import json
+import re
 import secrets
 import time
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from replay_server.access import digest
 RESERVED = frozenset({"learner", "evaluator", "replay", "launcher", "reader", "default"})
 """Names of processes of a run, whose heartbeats an actor of the same name would overwrite."""
 _PASSWORD_BYTES = 32
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _log = structlog.get_logger()
 
 
@@ -101,16 +103,26 @@ def read_tokens() -> list[Token]:
         except (OSError, ValueError, TypeError) as error:
             _log.warning("token_ignored", file=str(file), error=repr(error))
             continue
-        if token.name == file.stem and valid_actor(token.name):
+        why = _flaw(token, file)
+        if why is None:
             tokens.append(token)
         else:
-            _log.warning("token_ignored", file=str(file), error="it bears another name")
+            _log.warning("token_ignored", file=str(file), error=why)
     return tokens
 
 
 def token_digests() -> dict[str, str]:
     """Returns the digest of each token's password by the name of its actor."""
     return {token.name: token.password_sha256 for token in read_tokens()}
+
+
+def _flaw(token: Token, file: Path) -> str | None:
+    """Returns why a file that somebody changed lets nobody in, None where it is as it was made."""
+    if token.name != file.stem or not valid_actor(token.name):
+        return "it bears another name"
+    if _DIGEST.fullmatch(str(token.password_sha256)) is None:
+        return "password_sha256 is not 64 hexadecimal digits"
+    return None
 
 
 def _folder() -> Path:

@@ -65,6 +65,24 @@ def test_a_damaged_file_lets_nobody_in(text: str) -> None:
     assert [token.name for token in read_tokens()] == ["pc"]
 
 
+@pytest.mark.parametrize(
+    "digest_text", ["abc", "", 7, None, "z" * 64, "A" * 64, "a" * 63, "a" * 65]
+)
+def test_a_digest_that_redis_would_refuse_lets_nobody_in(digest_text: object) -> None:
+    create_token("pc", address="h:1")
+    values = json.loads(token_file("pc").read_text()) | {"password_sha256": digest_text}
+    token_file("pc").write_text(json.dumps(values))
+    assert read_tokens() == []
+
+
+def test_there_is_no_token_where_its_certificates_could_not_be_made() -> None:
+    keep_listen(Listen("192.168.1.5", 6390))
+    (machine_home() / "head" / "tls").write_text("no folder")
+    with pytest.raises(OSError, match="tls"):
+        invite("pc")
+    assert read_tokens() == []
+
+
 def test_a_machine_that_never_listened_says_how() -> None:
     with pytest.raises(ConfigError, match="train --listen"):
         invite("pc")
