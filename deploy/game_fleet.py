@@ -1,5 +1,6 @@
 """Actors on the machines of a cluster: as many as these have games, while machines come and go."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from deploy.placement import Seat, seats
 from deploy.roster import Roster
 from deploy.run_files import read_values
 from deploy.run_folder import write_json
+from replay_server.connection import OUTAGES
 
 _log = structlog.get_logger()
 
@@ -60,7 +62,10 @@ class GameFleet:
         self._empty_told = False
 
     def follow(self) -> None:
-        """Looks at the cluster once a second, and brings the actors up to what it has."""
+        """Looks at the cluster once a second, and brings the actors up to what it has.
+
+        An actor gets its user on Redis first; while that is away, who comes waits for the next look.
+        """
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _PERIOD_S
@@ -68,11 +73,12 @@ class GameFleet:
         found = seats()
         for seat in self._alive.keys() - found.keys():
             self._leave(seat)
-        for seat in sorted(found.keys() - self._alive.keys(), key=str):
-            self._join(seat)
-        self._alive = found
-        for seat, node in found.items():
-            self._seat_again(seat, node)
+        with contextlib.suppress(*OUTAGES):
+            for seat, node in sorted(found.items(), key=str):
+                if seat not in self._alive:
+                    self._join(seat)
+                self._alive[seat] = node
+                self._seat_again(seat, node)
         if not found and not self._empty_told:
             self._say(_NOBODY_DRIVES)
         self._empty_told = not found
@@ -85,13 +91,14 @@ class GameFleet:
     def _join(self, seat: Seat) -> None:
         name = self._names.setdefault(str(seat), f"actor-{len(self._names)}")
         write_json(self._file, self._names)
-        self._roster.add(name)
         if name not in self._fleet.names:
             self._start(name, seat)
+        self._roster.add(name)
         _log.info("machine_joined", address=seat.address, actor=name)
         self._say(f"{seat.address} is here: {name} drives there.")
 
     def _leave(self, seat: Seat) -> None:
+        del self._alive[seat]
         name = self._names[str(seat)]
         self._roster.discard(name)
         _log.warning("machine_left", address=seat.address, actor=name)
@@ -101,8 +108,8 @@ class GameFleet:
         """Starts the actor of a machine that joined as another node than the one where it failed."""
         name = self._names[str(seat)]
         if name not in self._fleet.names and self._refused.get(seat) != node:
-            self._roster.add(name)
             self._start(name, seat)
+            self._roster.add(name)
 
     def _note_failures(self, failures: Mapping[str, ApexManiaError]) -> None:
         by_name = {self._names[str(seat)]: seat for seat in self._alive}

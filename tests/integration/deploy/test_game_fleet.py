@@ -8,7 +8,9 @@ from deploy.fleet import Fleet
 from deploy.game_fleet import GameFleet
 from deploy.placement import Seat
 from deploy.ray_cluster import private_ray
+from deploy.redis_listen import free_port
 from deploy.roster import Roster
+from replay_server.connection import connect
 
 
 @pytest.mark.slow
@@ -34,3 +36,31 @@ def test_a_cluster_without_a_game_says_once_that_nobody_drives(
     assert len(said) == 1
     assert said[0].startswith("No machine drives")
     assert "apexmania cluster add-actor FILE ADDRESS" in said[0]
+
+
+def test_a_machine_that_comes_while_redis_is_away_drives_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its actor's user is made on Redis; the training must neither end nor count it in before."""
+    monkeypatch.setattr("deploy.game_fleet._PERIOD_S", 0.0)
+    nodes = {Seat("10.0.0.2", 0): "node-2", Seat("10.0.0.3", 0): "node-3"}
+    monkeypatch.setattr("deploy.game_fleet.seats", lambda: nodes)
+    nobody = connect(f"redis://127.0.0.1:{free_port()}/0", name="test")
+    away = True
+    said: list[str] = []
+
+    def start(_: str, seat: Seat) -> None:
+        if away and seat.address == "10.0.0.3":
+            nobody.ping()
+
+    roster = Roster()
+    fleet = GameFleet(
+        Fleet(), start=start, roster=roster, say=said.append, file=tmp_path / "seats.json"
+    )
+    fleet.follow()
+    assert said == ["10.0.0.2 is here: actor-0 drives there."]
+    assert roster.names == {"actor-0"}
+    away = False
+    fleet.follow()
+    assert said[1:] == ["10.0.0.3 is here: actor-1 drives there."]
+    assert roster.names == {"actor-0", "actor-1"}
