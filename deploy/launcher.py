@@ -88,7 +88,8 @@ def open_contract(config: Config) -> Contract:
         env.close()
 
 
-def _check(sync: UserSync, games: GameFleet | None) -> None:
+def _check(redis: RunRedis, sync: UserSync, games: GameFleet | None) -> None:
+    redis.raise_failure()
     sync.raise_failure()
     if games is not None:
         games.follow()
@@ -184,7 +185,7 @@ class Launcher:
                 console=self._console,
                 health=health,
                 conditions=conditions,
-                check=lambda: _check(sync, games),
+                check=lambda: _check(redis, sync, games),
             )
             try:
                 members.start(resume=self._resume)

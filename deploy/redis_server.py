@@ -17,6 +17,7 @@ from deploy.redis_configuration import MAX_CLIENTS, Doors, configuration
 from deploy.redis_listen import LOOPBACK, Listen, free_port, require_free
 from deploy.redis_program import RedisProgram
 from deploy.redis_users import RunUsers
+from deploy.start_failure import FailedStarts, StartFailure, not_started, not_up
 from replay_server.connection import OUTAGES, Client, call, check_server, connect
 
 _log = structlog.get_logger()
@@ -32,6 +33,8 @@ _BACKOFF_MOST_S = 10.0
 
 class PrivateRedis:
     """A Redis of our own, restarted with its data when it dies or hangs.
+
+    One that does not come up again is given up; see ``raise_failure``.
 
     Its port is kept in its folder and the passwords in the machine's home, so that a resumed run and every
     process that was connected find the same server again.
@@ -67,6 +70,7 @@ class PrivateRedis:
         self._stopping = threading.Event()
         self._up = threading.Event()
         self._failure: ApexManiaError | None = None
+        self._failed_starts = FailedStarts()
         self._thread = threading.Thread(target=self._supervise, name="redis", daemon=True)
         self.restarts = 0
         self.port = 0
@@ -89,7 +93,7 @@ class PrivateRedis:
         while not self._up.wait(_POLL_S):
             if self._failure is not None:
                 self._thread.join()
-                raise self._failure
+                self.raise_failure()
             if not self._thread.is_alive():
                 raise MachineError(
                     f"The thread that starts {self._program.path} ended.",
@@ -106,6 +110,11 @@ class PrivateRedis:
         most = int(call(connection, "INFO", "clients")["maxclients"])
         if most < MAX_CLIENTS:
             _log.info("redis_connections_limited", connections=most, wanted=MAX_CLIENTS)
+
+    def raise_failure(self) -> None:
+        """Raises why the server was given up, if it was."""
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Stops the server; its data stays in the folder."""
@@ -147,8 +156,11 @@ class PrivateRedis:
         while not self._stopping.is_set():
             began = time.monotonic()
             failure = self._serve()
-            if failure is not None and not self._up.is_set():
-                self._failure = failure
+            if failure is None:
+                self._failed_starts.clear()
+            elif not self._up.is_set() or self._failed_starts.hopeless(failure):
+                _log.error("redis_given_up", why=failure.error.why, fix=failure.error.fix)
+                self._failure = failure.error
                 break
             if self._stopping.is_set():
                 break
@@ -156,8 +168,8 @@ class PrivateRedis:
                 _BACKOFF_FIRST_S if time.monotonic() - began > _BACKOFF_MOST_S else backoff_s
             )
             exit_code = None if self._process is None else self._process.poll()
-            why = None if failure is None else failure.why
-            _log.warning("redis_restarts", exit_code=exit_code, why=why, wait_s=backoff_s)
+            reason = {} if failure is None else {"why": failure.error.why, "fix": failure.error.fix}
+            _log.warning("redis_restarts", exit_code=exit_code, wait_s=backoff_s, **reason)
             if self._process is not None:
                 child_process.stop(self._process, patience_s=0.0)
             self._stopping.wait(backoff_s)
@@ -166,22 +178,27 @@ class PrivateRedis:
         if self._process is not None:
             child_process.stop(self._process, patience_s=_STOP_PATIENCE_S)
 
-    def _serve(self) -> MachineError | None:
+    def _serve(self) -> StartFailure | None:
         """Runs the server until it is over; returns why it did not come up, None if it did."""
+        program, folder = self._program.path, self._folder
+        since = self._log.stat().st_size if self._log.exists() else 0
         try:
             self._process = child_process.start(
-                [self._program.path, self._folder / "redis.conf"],
-                log=self._log,
-                folder=self._folder,
+                [program, folder / "redis.conf"], log=self._log, folder=folder
             )
         except OSError as error:
-            return MachineError(
-                f"{self._program.path} could not be started.",
-                str(error),
-                f"free processes, memory and disk (df -h {self._folder}), then start again",
-            )
+            return not_started(program, folder=folder, why=error)
         if not self._wait_until_up():
-            return None if self._stopping.is_set() else self._start_failure()
+            if self._stopping.is_set():
+                return None
+            return not_up(
+                program,
+                port=self.port,
+                exit_code=self._process.poll(),
+                folder=folder,
+                log=self._log,
+                since=since,
+            )
         self._up.set()
         self._watch()
         return None
@@ -223,17 +240,6 @@ class PrivateRedis:
         finally:
             connection.close()
         return True
-
-    def _start_failure(self) -> MachineError:
-        assert self._process is not None
-        words = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = words[-1] if words else "it printed nothing"
-        return MachineError(
-            f"{self._program.path} did not start on port {self.port} "
-            f"(exit code {self._process.poll()}).",
-            f"its last line: {last}",
-            f"read {self._log}; another server: --redis redis://:PASSWORD@HOST:PORT",
-        )
 
 
 def kept_port(folder: Path) -> int | None:

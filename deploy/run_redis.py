@@ -25,6 +25,9 @@ class RunRedis(Protocol):
     def private(self) -> bool:
         """Whether the server and its users are the run's own."""
 
+    def raise_failure(self) -> None:
+        """Raises why the server will not come back, if it will not."""
+
     def url(self, role: Role) -> str:
         """Returns the address for a role."""
 
@@ -43,6 +46,9 @@ class ForeignRunRedis:
 
     def __init__(self, url: str) -> None:
         self._url = url
+
+    def raise_failure(self) -> None:
+        """Raises nothing: somebody else keeps the server alive."""
 
     def url(self, role: Role) -> str:  # noqa: ARG002 - as RunRedis has it
         """Returns the one address."""
@@ -68,6 +74,10 @@ class PrivateRunRedis:
         self._server = server
         self._keys = Keys(run)
         self._host = host
+
+    def raise_failure(self) -> None:
+        """Raises why the server will not come back, if it will not."""
+        self._server.raise_failure()
 
     def url(self, role: Role) -> str:
         """Returns the address for a role."""

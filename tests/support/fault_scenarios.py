@@ -19,6 +19,7 @@ from tests.support.fault_member import STEPS
 from tests.support.fault_outcome import Outcome
 from tests.support.fault_rig import FaultRig, Member
 from tests.support.lab_redis import UNSYNCED_S
+from tests.support.redis_server import break_framing
 from tests.support.waiting import wait_until
 
 RESTART_PAUSE_S = 0.5
@@ -227,10 +228,8 @@ def _break_framing(rig: FaultRig) -> Strike:
     began_s = time.monotonic()
     rig.redis.kill()
     file = rig.redis.append_only_file()
-    data = bytearray(file.read_bytes())
-    place = data.rindex(b"\r\n*", 0, len(data) - 20_000) + 2
-    data[place] ^= 1
-    file.write_bytes(data)
+    size = file.stat().st_size
+    break_framing(file, behind=20_000)
     rig.redis.spawn()
     wait_until(lambda: rig.redis.ended, timeout_s=LIMIT_S)
     repaired = subprocess.run(
@@ -239,9 +238,7 @@ def _break_framing(rig: FaultRig) -> Strike:
     assert repaired.returncode == 0, repaired.stdout
     mended_s = time.monotonic()
     rig.redis.start()
-    note = (
-        f"Redis refused to start; redis-check-aof --fix cut {len(data) - file.stat().st_size} bytes"
-    )
+    note = f"Redis refused to start; redis-check-aof --fix cut {size - file.stat().st_size} bytes"
     return Strike(began_s, mended_s, tuple(rig.actors), note=note)
 
 

@@ -109,3 +109,16 @@ class RedisServer:
         self._process.wait(timeout=20)
         self._process = None
         time.sleep(0)
+
+
+def break_framing(file: Path, *, behind: int) -> None:
+    """Flips a bit that Redis must understand to read on.
+
+    Args:
+        file: an append-only file.
+        behind: bytes, at least, that stay whole after it.
+    """
+    data = bytearray(file.read_bytes())
+    place = data.rindex(b"\r\n*", 0, len(data) - behind) + 2
+    data[place] ^= 1
+    file.write_bytes(data)
