@@ -11,11 +11,14 @@ from replay_server.connection import Fields, call
 def register(connection: redis.Redis, keys: Keys, names: Iterable[str]) -> None:
     """Has the replay service read the streams of these actors from now on; no actor may do it itself.
 
-    A name is never taken back: what its actor wrote stays part of the log.
+    A name is never taken back: what its actor wrote stays part of the log. Where all are known nothing is
+    written, so a full Redis does not mind.
     """
     wanted = sorted(set(names))
-    if wanted:
-        connection.sadd(keys.actors, *wanted)
+    known: list[int] = call(connection, "SMISMEMBER", keys.actors, *wanted) if wanted else []
+    missing = [name for name, there in zip(wanted, known, strict=True) if not there]
+    if missing:
+        connection.sadd(keys.actors, *missing)
 
 
 def registered(connection: redis.Redis, keys: Keys) -> frozenset[str]:

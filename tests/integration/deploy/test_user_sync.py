@@ -10,12 +10,12 @@ from common.keys import Keys
 from deploy.roster import Roster
 from deploy.tokens import create_token, revoke_token
 from deploy.user_sync import UserSync
-from replay_server.access import actor_user
+from replay_server.access import actor_rules, actor_user, digest
 from replay_server.announcement import current_run
 from replay_server.connection import call, connect
 from replay_server.hearts import beat
 from replay_server.registry import read_places, registered
-from replay_server.users import user_names
+from replay_server.users import put_user, user_names
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -92,6 +92,75 @@ def test_a_banned_actor_is_switched_off_also_after_a_restart(
     launcher.hdel(KEYS.banned, "bad")
     sync.sync()
     assert current_run(as_actor(server, "bad", passwords["bad"])) == "run"
+
+
+def test_a_token_that_is_made_anew_at_once_ends_what_the_old_one_opened(
+    server: RedisServer, sync: UserSync
+) -> None:
+    _, old = create_token("pc", address="h:1")
+    _, other = create_token("other", address="h:1")
+    sync.sync()
+    actor, bystander = as_actor(server, "pc", old), as_actor(server, "other", other)
+    assert current_run(actor) == current_run(bystander) == "run"
+    revoke_token("pc")
+    _, new = create_token("pc", address="h:1")
+    sync.sync()
+    with pytest.raises(redis.ConnectionError):
+        current_run(actor)
+    with pytest.raises(redis.AuthenticationError):
+        current_run(as_actor(server, "pc", old))
+    renewed = as_actor(server, "pc", new)
+    assert current_run(renewed) == "run"
+    sync.sync()
+    assert current_run(renewed) == current_run(bystander) == "run", "with the connections they had"
+
+
+def test_a_full_redis_is_shut_to_whoever_lost_its_token(
+    server: RedisServer, sync: UserSync, launcher: redis.Redis
+) -> None:
+    passwords = {name: create_token(name, address="h:1")[1] for name in ("revoked", "banned")}
+    sync.sync()
+    actors = [as_actor(server, name, password) for name, password in passwords.items()]
+    launcher.hset(KEYS.banned, "banned", "floods")
+    revoke_token("revoked")
+    call(launcher, "CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(redis.OutOfMemoryError):
+        launcher.set("x", "y")
+    sync.sync()
+    for actor in actors:
+        with pytest.raises(redis.ConnectionError):
+            current_run(actor)
+    create_token("new", address="h:1")
+    with pytest.raises(redis.OutOfMemoryError):
+        sync.sync()
+    assert actor_user("new") in user_names(launcher), (
+        "users come before what Redis refuses to write"
+    )
+
+
+@pytest.mark.parametrize("late", ["banned", "renewed"])
+def test_a_server_that_comes_back_with_an_older_file_is_corrected(
+    server: RedisServer, sync: UserSync, launcher: redis.Redis, late: str
+) -> None:
+    _, password = create_token("pc", address="h:1")
+    sync.sync()
+    if late == "banned":
+        launcher.hset(KEYS.banned, "pc", "floods")
+    else:
+        revoke_token("pc")
+        create_token("pc", address="h:1")
+    sync.sync()
+    user = actor_user("pc")
+    put_user(
+        launcher, user, rules=actor_rules("pc", KEYS), password_digest=digest(password)
+    )  # as the file says that such a server reads
+    actor = as_actor(server, "pc", password)
+    assert current_run(actor) == "run"
+    sync.sync()
+    with pytest.raises(redis.ConnectionError):
+        current_run(actor)
+    with pytest.raises(redis.AuthenticationError):
+        current_run(as_actor(server, "pc", password))
 
 
 def test_only_the_living_have_a_place_and_all_are_read(
