@@ -17,6 +17,7 @@ from deploy.foreign_redis import check_foreign
 from deploy.health.alerts import require_alerts
 from deploy.interrupts import Interrupts
 from deploy.joined_ray import require_joinable
+from deploy.last_words import last_words
 from deploy.launch_logging import log_to
 from deploy.launcher import Launcher, open_contract
 from deploy.redis_address import redacted, redacted_text
@@ -128,6 +129,8 @@ def _launch(
     summary: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         stack.enter_context(WandbProcess(folder, plan.config.wandb))
+        if plan.request.ray is not None:
+            stack.enter_context(last_words(folder, cluster=plan.request.ray))
         try:
             with console:
                 launcher.run(interrupts)

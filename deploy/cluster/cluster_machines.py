@@ -12,7 +12,7 @@ from common.errors import ConfigError
 from deploy.joined_ray import cluster_address, with_cluster_token
 
 _REACH_S = 3.0
-_PATIENCE_S = 15.0  # a training that was killed leaves the cluster some seconds later
+_PATIENCE_S = 8.0  # a training that was killed leaves the cluster some seconds later
 _POLL_S = 0.5
 _WHOLE = 1.0
 
