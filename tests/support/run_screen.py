@@ -44,7 +44,7 @@ class RunScreen:
             Config(),
             progress=self._progress,
             alerts=Alerts(AlertsConfig(), webhook=""),
-            say=lambda text: self._console.say(text),
+            say=self._console.say,
         )
         self._book = FleetBook()
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from deploy.health import health_watch
 from learner.ingest import IndexFollower
 from replay_server.client import ReplayClient
