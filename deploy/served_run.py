@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
+
 from actors.poller import Poller
 from common.contract import Contract
+from common.errors import CorruptError
 from common.keys import Keys
 from replay_server.announcement import current_run, get_reward_lines
 from replay_server.connection import OUTAGES, connect
@@ -16,6 +19,7 @@ from replay_server.control import Control
 from replay_server.shut_out import REFUSED, ShutOut
 
 _PERIOD_S = 1.0
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,11 @@ class Head:
             return True
         if name != run.name:
             return False
-        contract = get_contract(self._redis, Keys(name))
+        try:
+            contract = get_contract(self._redis, Keys(name))
+        except CorruptError as error:
+            _log.warning("contract_corrupt", run=name, why=error.why)
+            return True
         return contract is None or contract.fingerprint == run.contract.fingerprint
 
     def wait_for_run(self, stop: threading.Event, say: Callable[[str], None]) -> ServedRun | None:

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 import redis
+import structlog
 
 from common.keys import Keys
 from replay_server.control import State, parse_state
 from replay_server.index import parse_entry_id
 from replay_server.rate_limiter import LimiterState, decode_limiter
+
+_MAX_DIGITS = 9
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class FleetView:
     Attributes:
         control: the run's switch.
         limiter: what the limiter allows, None before the service started.
-        place: where this actor stands; None where it was not asked or the launcher has not said.
+        place: where this actor stands; None where it was not asked, the launcher has not said, or the
+            value is damaged.
         episodes: episodes of the whole fleet; None where they were not asked.
     """
 
@@ -69,10 +74,21 @@ def read_fleet(
     control, limiter = replies[0]
     place = None
     if actor is not None and replies[2]:
-        index, count = replies[1], int(replies[2])
-        # Behind all others until the launcher has given it a place.
-        place = FleetPlace(count, count + 1) if index is None else FleetPlace(int(index), count)
+        place = _place(replies[1], int(replies[2]), actor=actor)
     return FleetView(parse_state(control), decode_limiter(limiter), place, counted)
+
+
+def _place(index: bytes | None, count: int, *, actor: str) -> FleetPlace | None:
+    """Returns the place that the launcher gave an actor, behind all others until it gave one.
+
+    None where the value is no place: whoever asks goes on with the one before.
+    """
+    if index is None:
+        return FleetPlace(count, count + 1)
+    if not index.isdigit() or len(index) > _MAX_DIGITS:
+        _log.warning("fleet_place_corrupt", actor=actor, value=repr(index[:_MAX_DIGITS]))
+        return None
+    return FleetPlace(int(index), count)
 
 
 def _last_number(reply: object) -> int:
