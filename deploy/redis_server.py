@@ -183,6 +183,7 @@ class PrivateRedis:
         program, folder = self._program.path, self._folder
         since = self._log.stat().st_size if self._log.exists() else 0
         try:
+            self.users.write()  # tokens may have come and gone since the last start
             self._process = child_process.start(
                 [program, folder / "redis.conf"], log=self._log, folder=folder
             )

@@ -7,11 +7,14 @@ from pathlib import Path
 from common.keys import Keys
 from common.machine_home import write_private
 from deploy.head_secrets import actor_password, role_passwords
+from deploy.tokens import token_digests
 from replay_server.access import acl_lines, digest
 
 
 class RunUsers:
-    """The roles and the run's own actors; who joins by a token is let in while the server runs.
+    """The roles, the run's own actors, and whoever has a token at the moment the file is written.
+
+    The server reads the file before its data, so nobody of them is refused while those load.
 
     Args:
         file: access list that the server reads at each start.
@@ -28,7 +31,7 @@ class RunUsers:
         """Adds actors to the file, so that they are there when the server starts again."""
         with self._lock:
             self._actors.update(names)
-            self.write()
+        self.write()
 
     def actor_password(self, name: str) -> str:
         """Returns the password of one of the run's own actors."""
@@ -36,9 +39,11 @@ class RunUsers:
 
     def write(self) -> None:
         """Writes the file."""
-        lines = acl_lines(
-            Keys(self._run),
-            roles={role: digest(password) for role, password in role_passwords().items()},
-            actors={name: digest(self.actor_password(name)) for name in sorted(self._actors)},
-        )
-        write_private(self.file, "\n".join((*lines, "")))
+        with self._lock:
+            own = {name: digest(self.actor_password(name)) for name in sorted(self._actors)}
+            lines = acl_lines(
+                Keys(self._run),
+                roles={role: digest(password) for role, password in role_passwords().items()},
+                actors=token_digests() | own,
+            )
+            write_private(self.file, "\n".join((*lines, "")))

@@ -13,6 +13,7 @@ from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis, address, kept_port
 from deploy.run_folder import RunFolder
 from deploy.run_record import RunRecord
+from deploy.token_users import correct_users
 from replay_server.access import Role, actor_rules, actor_user, digest
 from replay_server.connection import connect
 from replay_server.users import put_user
@@ -79,6 +80,14 @@ class PrivateRunRedis:
         """Raises why the server will not come back, if it will not."""
         self._server.raise_failure()
 
+    def shut_out_banned(self) -> None:
+        """Switches off whom the run had banned: the file that the server read knows tokens alone."""
+        connection = connect(self.url("launcher"), name="launcher")
+        try:
+            correct_users(connection, self._keys)
+        finally:
+            connection.close()
+
     def url(self, role: Role) -> str:
         """Returns the address for a role."""
         host = LOOPBACK if role in {"launcher", "reader"} else self._host
@@ -139,7 +148,9 @@ def private_run_redis(
     server.start()
     try:
         host = listen.host if listen is not None and members_elsewhere else LOOPBACK
-        yield PrivateRunRedis(server, run=folder.name, host=host)
+        members = PrivateRunRedis(server, run=folder.name, host=host)
+        members.shut_out_banned()
+        yield members
     finally:
         server.stop()
 

@@ -1,0 +1,102 @@
+"""Who has a token is let in as soon as Redis answers, also while its data loads after a crash."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from common.config import Config
+from common.keys import Keys
+from deploy.redis_program import find_program
+from deploy.redis_server import PrivateRedis
+from deploy.run_folder import RunFolder
+from deploy.run_redis import PrivateRunRedis, private_run_redis
+from deploy.tokens import create_token, revoke_token
+from replay_server.access import actor_user
+from replay_server.announcement import current_run
+from replay_server.connection import connect
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.redis
+KEYS = Keys("run")
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateRedis]:
+    monkeypatch.setenv("APEXMANIA_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    server = PrivateRedis(
+        find_program(),
+        folder=folder / "redis",
+        log=folder / "redis.log",
+        max_bytes=10**8,
+        run="run",
+    )
+    yield server
+    server.stop()
+
+
+def ask(server: PrivateRedis, name: str, password: str) -> None:
+    """Asks as an actor does, before anybody else has done anything."""
+    connection = connect(server.address(actor_user(name), password), name=name)
+    try:
+        current_run(connection)
+    finally:
+        connection.close()
+
+
+def test_a_token_holder_is_let_in_from_the_start_and_after_a_crash(private: PrivateRedis) -> None:
+    _, early = create_token("early", address="h:1")
+    private.start()
+    urls = PrivateRunRedis(private, run="run")
+    urls.actor_url("actor-0")
+    ask(private, "early", early)
+    _, late = create_token("late", address="h:1")
+    revoke_token("early")
+    assert private.pid is not None
+    os.kill(private.pid, signal.SIGKILL)
+    wait_until(lambda: private.restarts == 1, timeout_s=30)
+    launcher = connect(private.url, name="launcher")
+    wait_until(lambda: _answers(launcher), timeout_s=30)
+    launcher.close()
+    ask(private, "late", late)
+    ask(private, "actor-0", private.users.actor_password("actor-0"))
+    with pytest.raises(redis.AuthenticationError):
+        ask(private, "early", early)
+    assert late not in private.users.file.read_text()
+
+
+def test_a_banned_actor_stays_out_when_its_run_starts_again(
+    private: PrivateRedis, tmp_path: Path
+) -> None:
+    passwords = {name: create_token(name, address="h:1")[1] for name in ("good", "bad")}
+    private.start()
+    launcher = connect(private.url, name="launcher")
+    launcher.hset(KEYS.banned, "bad", "floods")
+    launcher.close()
+    private.stop()
+    folder = RunFolder(tmp_path / "run")
+    folder.logs.mkdir(exist_ok=True)
+    with private_run_redis(folder, Config(), listen=None) as members:
+        launcher_url = members.url("launcher")
+        place = launcher_url.rpartition("@")[2]
+        for name, password in passwords.items():
+            user = actor_user(name).replace(":", "%3A")
+            connection = connect(f"redis://{user}:{password}@{place}", name=name)
+            if name == "good":
+                current_run(connection)
+            else:
+                with pytest.raises(redis.AuthenticationError):
+                    current_run(connection)
+            connection.close()
+
+
+def _answers(connection: redis.Redis) -> bool:
+    try:
+        return bool(connection.ping())
+    except redis.ConnectionError:
+        return False
