@@ -17,6 +17,7 @@ from common.wire import decode_segment
 from replay_server.connection import call
 from replay_server.index import parse_entry_id
 from replay_server.quarantine import Refused, quarantine
+from replay_server.refusal_book import RefusalBook
 from replay_server.refusals import printable
 from replay_server.stream_end import last_generated_id
 
@@ -65,6 +66,7 @@ class LogReader:
         self._keys = keys
         self._spec = spec
         self._refusals = Repetitions()
+        self._book = RefusalBook(connection, keys)
         self._awaited: dict[str, float] = {}
 
     def read(self, after: int | None, max_segments: int, block_ms: int) -> list[Indexed]:
@@ -168,7 +170,7 @@ class LogReader:
     def _quarantine(self, actor: str, refused: Refused) -> None:
         """Sets an entry aside, where an access list lets it; else it is only passed over."""
         with contextlib.suppress(NoPermissionError):
-            quarantine(self._redis, self._keys, actor=actor, refused=[refused])
+            quarantine(self._redis, self._keys, self._book, actor=actor, refused=[refused])
         count = self._refusals.add(actor)
         if count:
             _log.warning(

@@ -1,5 +1,6 @@
 """Where entries go that failed their check, so that no consumer meets them twice."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ import redis
 
 from common.keys import Keys
 from replay_server.connection import Fields
-from replay_server.refusals import Kind, count_refusals, printable
+from replay_server.refusal_book import RefusalBook
+from replay_server.refusals import Kind, printable
 
 KEPT_ENTRIES = 1000
 KEPT_BYTES = 4096
@@ -33,10 +35,25 @@ class Refused:
 
 
 def quarantine(
-    connection: redis.Redis, keys: Keys, *, actor: str, refused: Sequence[Refused]
+    connection: redis.Redis,
+    keys: Keys,
+    book: RefusalBook,
+    *,
+    actor: str,
+    refused: Sequence[Refused],
 ) -> None:
-    """Moves entries out of their actor's streams and counts them, all in one transaction."""
-    pipe = connection.pipeline(transaction=True)
+    """Moves entries out of their actor's streams and counts them.
+
+    They are freed first, in commands that a full Redis takes too. It has no room for their texts then, and
+    the count waits in the book.
+    """
+    entry_ids = [entry.entry_id for entry in refused]
+    freed = connection.pipeline(transaction=False)
+    freed.xdel(keys.meta(actor), *entry_ids)
+    freed.xdel(keys.frames(actor), *entry_ids)
+    freed.execute()
+    book.count(actor, Counter(entry.kind for entry in refused))
+    texts = connection.pipeline(transaction=True)
     for entry in refused:
         fields: Fields = {
             "actor": actor,
@@ -45,9 +62,7 @@ def quarantine(
             "reason": printable(entry.reason),
             "meta": entry.meta[:KEPT_BYTES],
         }
-        pipe.xadd(keys.quarantine, fields, maxlen=KEPT_ENTRIES, approximate=True)
-    entry_ids = [entry.entry_id for entry in refused]
-    pipe.xdel(keys.meta(actor), *entry_ids)
-    pipe.xdel(keys.frames(actor), *entry_ids)
-    count_refusals(pipe, keys, actor, Counter(entry.kind for entry in refused))
-    pipe.execute()
+        texts.xadd(keys.quarantine, fields, maxlen=KEPT_ENTRIES, approximate=True)
+    with contextlib.suppress(redis.OutOfMemoryError):
+        texts.execute()
+    book.settle()

@@ -20,7 +20,8 @@ from common.game_spec import GameSpec
 from common.keys import Keys
 from common.segment import MAX_FRAMES
 from common.wire import MAX_META_BYTES
-from replay_server.refusals import Kind, ban, read_bans, read_refusals
+from replay_server.refusal_book import RefusalBook
+from replay_server.refusals import Kind
 
 LOOK_PERIOD_S = 1.0
 LOOKS_PER_S = 250
@@ -95,6 +96,7 @@ class Quota:
         smallest = _SMALLEST_META_BYTES + contract.spec.frame_bytes * (contract.spec.history + 1)
         self._forgiven = {**FORGIVEN, "contract": BACKLOG_SPOOLS * self._spool_bytes // smallest}
         self._retained = retained
+        self.book = RefusalBook(connection, keys)
         self._before: dict[str, Counter[Kind]] | None = None
         self._apart: Counter[str] = Counter()
         self._backlogs: dict[str, tuple[int, float]] = {}
@@ -103,6 +105,8 @@ class Quota:
 
     def look(self, actors: Iterable[str]) -> None:
         """Looks once a second, less often where there are many actors, and brings ``banned`` up to date.
+
+        What is found is freed first and booked then: a full Redis denies the second alone.
 
         Raises:
             redis.RedisError: Redis is away; call again.
@@ -113,19 +117,20 @@ class Quota:
         sizes = self._sizes(actors)
         for actor, reason in self._judge(sizes).items():
             if actor not in self.banned:
-                ban(self._redis, self._keys, actor, reason)
                 self.banned[actor] = reason
+                self.book.ban(actor, reason)
                 _log.error("actor_banned", actor=actor, reason=reason)
         self._empty(actor for actor in self.banned if actor in sizes and sizes[actor].entries)
+        self.book.settle()
         self._next_look = time.monotonic() + max(LOOK_PERIOD_S, len(sizes) / LOOKS_PER_S)
 
     def _take_bans(self) -> None:
         """Takes over what the list says: a person may have let an actor in again, who then starts anew."""
-        bans = read_bans(self._redis, self._keys)
+        bans = self.book.bans()
         for actor in self.banned.keys() - bans.keys():
             _log.warning("ban_lifted", actor=actor)
             if self._before is not None:
-                self._before[actor] = read_refusals(self._redis, self._keys).get(actor, Counter())
+                self._before[actor] = self.book.refusals().get(actor, Counter())
         self.banned = bans
 
     def _sizes(self, actors: Iterable[str]) -> dict[str, _Size]:
@@ -148,7 +153,7 @@ class Quota:
             too_large = self._too_large(size)
             if too_large is not None:
                 verdicts[actor] = too_large
-        refusals = read_refusals(self._redis, self._keys)
+        refusals = self.book.refusals()
         if self._before is None:
             self._before = refusals
         for actor, counts in refusals.items():
@@ -179,11 +184,9 @@ class Quota:
             return
         self._apart[actor] = 0
         kind: Kind = "orphans" if excess > 0 else "unpaired"
-        pipe = self._redis.pipeline(transaction=True)
         if excess > 0:
-            pipe.xtrim(self._keys.frames(actor), maxlen=size.metas, approximate=False)
-        pipe.hincrby(self._keys.refused, f"{actor} {kind}", abs(excess))
-        pipe.execute()
+            self._redis.xtrim(self._keys.frames(actor), maxlen=size.metas, approximate=False)
+        self.book.count(actor, {kind: abs(excess)})
 
     def _floods(self, sizes: _Sizes) -> dict[str, str]:
         """Returns who fills Redis with entries faster than they can be read, and for how long already.

@@ -156,7 +156,7 @@ class SegmentFollower:
             segments.append(NewSegment(actor, entry_id, meta, _gap(known, entry_id)))
             known = entry_id
         if refused:
-            quarantine(self._redis, self._keys, actor=actor, refused=refused)
+            quarantine(self._redis, self._keys, self._quota.book, actor=actor, refused=refused)
             self._report(actor, refused)
         return segments
 

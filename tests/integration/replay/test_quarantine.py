@@ -11,6 +11,7 @@ from common.keys import Keys
 from common.wire import encode_segment
 from replay_server.connection import call
 from replay_server.quarantine import KEPT_BYTES, KEPT_ENTRIES, Refused, quarantine
+from replay_server.refusal_book import RefusalBook
 from replay_server.refusals import MAX_REASON_CHARACTERS, read_refusals, total_by_kind
 from tests.support.poison import FOREIGN, POISON
 from tests.support.replay_rig import (
@@ -65,8 +66,9 @@ def test_the_quarantine_is_bounded_in_bytes(connection: redis.Redis, keys: Keys)
     refused = [
         Refused(f"{EPOCH}-{seq}", "damaged", "x" * 100_000, b"m" * 100_000) for seq in range(1, 33)
     ]
+    book = RefusalBook(connection, keys)
     for _ in range(60):
-        quarantine(connection, keys, actor="evil", refused=refused)
+        quarantine(connection, keys, book, actor="evil", refused=refused)
     most = (KEPT_ENTRIES + 100) * (KEPT_BYTES + MAX_REASON_CHARACTERS + 1000)
     assert connection.memory_usage(keys.quarantine, samples=0) < most
     assert total_by_kind(read_refusals(connection, keys)) == {"damaged": 60 * 32}
