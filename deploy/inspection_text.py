@@ -1,5 +1,6 @@
 """What the Redis of a run holds, as tables for a person."""
 
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -11,6 +12,9 @@ _NAMES_ONLY = {"pid", "epoch"}
 """Numbers that name something and are not counted."""
 _IN_THE_HEADING = {"role", "actor"}
 _MISSING = "-"
+_WIDTH = 80
+_DIGITS = 3
+"""Significant digits of a number in a list."""
 
 Heart = Mapping[str, Any]
 
@@ -34,7 +38,7 @@ def inspection_text(values: Mapping[str, Any]) -> str:
         _table([["log of", "segments", "MB of frames"], *_logs(values["actors"])]),
         _table([["refused", "entries"], *_refused(values["refused"])]),
         ["shut out", *(f"{name}  {reason}" for name, reason in values["banned"].items())],
-        *(_table(rows) for rows in _hearts(values["hearts"])),
+        *_hearts(values["hearts"]),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if len(lines) > 1)
 
@@ -51,19 +55,42 @@ def _refused(refused: Mapping[str, Mapping[str, int]]) -> Iterator[list[str]]:
             yield [f"{name}: {kind}", f"{count:,}"]
 
 
-def _hearts(hearts: Mapping[str, Heart]) -> Iterator[list[list[str]]]:
-    """Yields tables of heartbeats: one fact a line, one column a process, one role a table."""
+def _hearts(hearts: Mapping[str, Heart]) -> Iterator[list[str]]:
+    """Yields tables of heartbeats: one fact a line, one column a process, one role a table; lists below it."""
     by_role = sorted(hearts.items(), key=lambda item: (_role(item[1]), item[0]))
     for role, members in groupby(by_role, key=lambda item: _role(item[1])):
         processes = list(members)
         for first in range(0, len(processes), _ACROSS):
             shown = processes[first : first + _ACROSS]
-            named = (name for _, heart in shown for name in heart)
+            named = (
+                fact
+                for _, heart in shown
+                for fact, value in heart.items()
+                if not isinstance(value, list)
+            )
             facts = [fact for fact in dict.fromkeys(named) if fact not in _IN_THE_HEADING]
-            yield [
-                [role, *(name for name, _ in shown)],
-                *([fact, *(_shown(fact, heart.get(fact)) for _, heart in shown)] for fact in facts),
-            ]
+            table = _table(
+                [
+                    [role, *(name for name, _ in shown)],
+                    *(
+                        [fact, *(_shown(fact, heart.get(fact)) for _, heart in shown)]
+                        for fact in facts
+                    ),
+                ]
+            )
+            yield [*table, *(line for name, heart in shown for line in _lists(name, heart))]
+
+
+def _lists(name: str, heart: Heart) -> Iterator[str]:
+    """Yields the lists of a heartbeat, rounded and wrapped: no column is as wide as they are."""
+    for fact, value in heart.items():
+        if isinstance(value, list):
+            shown = " ".join(
+                f"{one:.{_DIGITS}g}" if isinstance(one, float) else str(one) for one in value
+            )
+            yield from textwrap.wrap(
+                f"{fact} of {name}: {shown or _MISSING}", _WIDTH, subsequent_indent="  "
+            )
 
 
 def _role(heart: Heart) -> str:

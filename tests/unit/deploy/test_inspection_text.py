@@ -54,6 +54,21 @@ def test_heartbeats_are_a_table_with_one_fact_a_line() -> None:
     assert ["evil", "1,200", "entries", "refused:", "damaged"] in words
 
 
+def test_lists_stand_rounded_below_the_table_of_their_process() -> None:
+    heart = {
+        "role": "replay",
+        "priority_histogram": [100_000 + number for number in range(16)],
+        "priority_edges": [0.05 * number for number in range(17)],
+        "priority_effective_share": 0.5,
+    }
+    lines = inspection_text({**VALUES, "hearts": {"replay": heart}}).splitlines()
+    assert max(map(len, lines)) <= 80
+    table = lines.index("priority_effective_share     0.5")
+    assert lines[table + 1].startswith("priority_histogram of replay: 100000 100001 ")
+    assert lines[-1].endswith(" 0.75 0.8")
+    assert "priority_edges of replay: 0 0.05 0.1 0.15 0.2 " in "\n".join(lines)
+
+
 def test_a_run_that_nobody_drives_has_no_empty_tables() -> None:
     nothing: dict[str, object] = {"actors": {}, "hearts": {}, "refused": {}, "banned": {}}
     text = inspection_text({**VALUES, **nothing, "full": True})
