@@ -20,6 +20,7 @@ from common.segment import Segment
 
 _log = structlog.get_logger()
 _WAIT_S = 0.1
+_FRESH_S = 0.1
 _LATE = 1.5
 FAULT, DRAINED = "fault", "drained"
 
@@ -78,6 +79,7 @@ class Driver:
         self._weights = weights
         self._fleet = fleet
         self._refresh_steps = actors.refresh_steps if actors.refresh == "steps" else 0
+        self._real_time = real_time
         self._waits = actors.wait_for_learner and not real_time
         self._late_after_s = _LATE * step_s if real_time else None
         self._exploration = exploration
@@ -114,6 +116,8 @@ class Driver:
         if started is None:
             return
         observation, _ = started
+        if not self._real_time:  # whose reset takes longer than a fetch
+            self._weights.wait_for_wanted(_FRESH_S)
         self._builder.start(observation)
         self.observation = observation
         self._refresh()

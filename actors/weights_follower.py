@@ -67,11 +67,15 @@ class WeightsFollower:
         self._contract = contract
         self._poller = Poller(name, self._poll, period_s=period_s, shut_out=ShutOut(url))
         self._lock = threading.Lock()
+        self._looked = threading.Condition(self._lock)
         self._newest: ParamSnapshot | None = None
         self._polled_version: int | None = None
         self._tried_version: int | None = None
         self._on_demand = on_demand
         self._wanted = True
+        self._wants = 0
+        self._wants_met = 0
+        self._hurried = False
         self._period_s = period_s
         self._next_fetch_s = 0.0
         self._counters = WeightsCounters()
@@ -92,9 +96,25 @@ class WeightsFollower:
 
     def want(self) -> None:
         """Asks for the newest weights, which are needed soon; at once where the last ones are a period old."""
-        self._wanted = True
-        if time.monotonic() >= self._next_fetch_s:
+        with self._lock:
+            self._wanted = True
+            self._wants += 1
+        self._hurried = time.monotonic() >= self._next_fetch_s
+        if self._hurried:
             self._poller.wake()
+
+    def wait_for_wanted(self, timeout_s: float) -> None:
+        """Waits until the weights are the newest that there were when they were wanted.
+
+        Does not wait where the last ones are less than a period old, nor while Redis is away.
+
+        Args:
+            timeout_s: seconds after which those before have to do.
+        """
+        if not self._hurried or not self._poller.reachable:
+            return
+        with self._looked:
+            self._looked.wait_for(lambda: self._wants_met == self._wants, timeout_s)
 
     @property
     def newest(self) -> ParamSnapshot | None:
@@ -114,6 +134,19 @@ class WeightsFollower:
             return max(0, self._polled_version - param_version) if self._polled_version else 0
 
     def _poll(self) -> None:
+        with self._lock:
+            wants = self._wants
+        self._follow(wants)
+        with self._looked:
+            self._wants_met = wants
+            self._looked.notify_all()
+
+    def _follow(self, wants: int) -> None:
+        """Brings the weights up to the newest version, where they are wanted.
+
+        Args:
+            wants: how often they were wanted until now; whoever wants them later wants newer ones.
+        """
         version = self._store.version()
         with self._lock:
             self._polled_version = version
@@ -121,7 +154,6 @@ class WeightsFollower:
             return
         if self._on_demand and not self._wanted:
             return
-        self._wanted = False
         self._next_fetch_s = time.monotonic() + self._period_s
         blob = self._store.fetch()
         if blob is None:
@@ -147,3 +179,4 @@ class WeightsFollower:
             self._polled_version = self._tried_version
             if snapshot is not None:
                 self._newest = snapshot
+                self._wanted = self._wants != wants

@@ -93,6 +93,18 @@ class RealTimeCorridor(Corridor):
     metadata: ClassVar[dict[str, Any]] = {**Corridor.metadata, "real_time": True, "step_s": 0.001}
 
 
+class SlowCorridor(Corridor):
+    """Takes five milliseconds for each step, and waits for its driver."""
+
+    def step(self, action: int) -> Any:
+        time.sleep(0.005)
+        return super().step(action)
+
+
+def slow(**options: Any) -> SlowCorridor:
+    return SlowCorridor(**options)
+
+
 class PacedCorridor(RealTimeCorridor):
     """Takes its time for each step, as a real game does."""
 

@@ -1,5 +1,7 @@
 """An actor on a real Redis: what it drives is in the log, whole, and it does as the run says."""
 
+import time
+
 import numpy as np
 import pytest
 import redis
@@ -94,6 +96,37 @@ def test_new_weights_drive_from_the_next_episode_on(
     for segment in logged(connection, keys, contract):
         by_episode.setdefault(segment.meta.episode, set()).add(segment.meta.param_version)
     assert all(len(found) == 1 for found in by_episode.values())
+
+
+def test_an_episode_begins_with_the_weights_of_that_moment(
+    redis_url: str, connection: redis.Redis, keys: Keys
+) -> None:
+    """A simulated reset takes a millisecond, so the fetch must not be left behind."""
+    base = config_of("slow", length=350)
+    game = base.game.model_copy(update={"max_episode_steps": 10**6})
+    config = base.model_copy(update={"game": game})
+    contract = contract_of(config)
+    store = WeightsStore(connection, keys)
+
+    def publish(version: int) -> None:
+        network = network_for(contract.spec, config)
+        store.publish(
+            version, encode_weights(network, param_version=version, contract=contract.fingerprint)
+        )
+
+    with actor_thread(config, contract, url=redis_url, keys=keys):
+        until(lambda: heart_of(connection, keys).get("episode") == 0)
+        publish(1)
+        time.sleep(
+            1.2
+        )  # it is fetched within a second, as none was there before, and then no other
+        publish(2)
+        until(lambda: any(each.meta.episode == 1 for each in logged(connection, keys, contract)))
+    versions = {
+        segment.meta.episode: segment.meta.param_version
+        for segment in logged(connection, keys, contract)
+    }
+    assert versions == {0: -1, 1: 2}
 
 
 def test_weights_can_change_inside_an_episode(
