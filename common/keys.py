@@ -9,6 +9,7 @@ am:{run}:actors          set      names of actors whose streams are read  writte
 am:{run}:fleet           hash     actor -> its place, of those that drive now    written by the launcher
 am:{run}:reward-lines    string   msgpack: files of the lines that the contract names
 am:{run}:banned          hash     actor -> reason                         written by the service
+am:{run}:banned-tokens   hash     actor -> digest of the token it had     written by the launcher
 am:{run}:index           stream   <first id>-<count> {a: actor, e: entry} written by the service
 am:{run}:episodes        stream   <episode number>-1 {...}                written by the service
 am:{run}:quarantine      stream   what failed a check, with the reason; capped
@@ -82,6 +83,11 @@ class Keys:
     def banned(self) -> str:
         """Hash of the actors that are shut out, with the reason."""
         return self._key("banned")
+
+    @property
+    def banned_tokens(self) -> str:
+        """Hash of the tokens that the actors had which are shut out."""
+        return self._key("banned-tokens")
 
     @property
     def index(self) -> str:

@@ -7,6 +7,7 @@ from common.keys import Keys
 from deploy.roster import RAY_ACTOR
 from deploy.tokens import token_digests
 from replay_server.access import actor_of, actor_rules, actor_user
+from replay_server.pardons import pardon_renewed
 from replay_server.refusals import read_bans
 from replay_server.users import (
     UserState,
@@ -25,7 +26,7 @@ def correct_users(connection: redis.Redis, keys: Keys) -> None:
     """Brings the users of a run's own Redis up to the token files and the list of banned actors.
 
     It looks at what the server has, so a server that came back with an older list is corrected too; it
-    writes no key, so one that is full is as well.
+    needs to write no key, so one that is full is as well.
 
     Args:
         connection: Redis as the launcher.
@@ -38,7 +39,8 @@ def correct_users(connection: redis.Redis, keys: Keys) -> None:
             _log.info("actor_shut_out", actor=name, why="its token was revoked")
     users = {name: actor_user(name) for name in tokens}
     states = user_states(connection, users.values())
-    banned = read_bans(connection, keys)
+    bans = read_bans(connection, keys)
+    banned = bans.keys() - pardon_renewed(connection, keys, bans, tokens)
     for name, user in users.items():
         state = states.get(user)
         if name not in banned:

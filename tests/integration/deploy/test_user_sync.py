@@ -14,6 +14,7 @@ from replay_server.access import actor_rules, actor_user, digest
 from replay_server.announcement import current_run
 from replay_server.connection import call, connect
 from replay_server.hearts import beat
+from replay_server.refusals import read_bans
 from replay_server.registry import read_places, registered
 from replay_server.users import put_user, user_names
 from tests.support.redis_server import RedisServer
@@ -161,6 +162,45 @@ def test_a_server_that_comes_back_with_an_older_file_is_corrected(
         current_run(actor)
     with pytest.raises(redis.AuthenticationError):
         current_run(as_actor(server, "pc", password))
+
+
+@pytest.mark.parametrize("pause", ["none", "a look", "a restart"])
+def test_a_token_that_was_made_anew_lifts_the_ban_of_the_old_one(
+    server: RedisServer, sync: UserSync, launcher: redis.Redis, pause: str
+) -> None:
+    for name in ("pc", "other"):
+        create_token(name, address="h:1")
+    sync.sync()
+    launcher.hset(KEYS.banned, mapping={"pc": "floods", "other": "floods"})
+    sync.sync()
+    revoke_token("pc")
+    if pause == "a look":
+        sync.sync()
+    elif pause == "a restart":
+        server.stop()
+        server.start()
+    _, password = create_token("pc", address="h:1")
+    sync.sync()
+    assert current_run(as_actor(server, "pc", password)) == "run"
+    assert set(read_bans(launcher, KEYS)) == {"other"}
+    launcher.hset(KEYS.banned, "pc", "floods again")
+    for _ in range(2):
+        sync.sync()
+        with pytest.raises(redis.AuthenticationError):
+            current_run(as_actor(server, "pc", password))
+
+
+def test_a_ban_that_comes_with_the_end_of_a_token_is_lifted_by_the_next_one(
+    server: RedisServer, sync: UserSync, launcher: redis.Redis
+) -> None:
+    create_token("pc", address="h:1")
+    sync.sync()
+    launcher.hset(KEYS.banned, "pc", "floods")
+    revoke_token("pc")
+    sync.sync()
+    _, password = create_token("pc", address="h:1")
+    sync.sync()
+    assert current_run(as_actor(server, "pc", password)) == "run"
 
 
 def test_only_the_living_have_a_place_and_all_are_read(
