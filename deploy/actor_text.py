@@ -26,7 +26,7 @@ def game_counts(heart: Heart) -> str:
     """Returns how often the game failed and was late, in a few words; empty where it never was."""
     counts = ((heart.get("faults"), "fault"), (heart.get("env_restarts"), "env restart"),
               (heart.get("late_steps"), "late step"))  # fmt: skip
-    return ", ".join(_counted(count, name) for count, name in counts if count)
+    return ", ".join(counted(count, name) for count, name in counts if count)
 
 
 def game_lines(heart: Heart) -> Iterator[str]:
@@ -34,9 +34,9 @@ def game_lines(heart: Heart) -> Iterator[str]:
     causes = ", ".join(
         f"{cause} {count}" for cause, count in sorted(heart.get("fault_causes", {}).items())
     )
-    faults = _counted(heart.get("faults", 0), "fault") + (f" ({causes})" if causes else "")
-    restarts = _counted(heart.get("env_restarts", 0), "env restart")
-    yield f"{faults}, {restarts}, {_counted(heart.get('late_steps', 0), 'late step')}"
+    faults = counted(heart.get("faults", 0), "fault") + (f" ({causes})" if causes else "")
+    restarts = counted(heart.get("env_restarts", 0), "env restart")
+    yield f"{faults}, {restarts}, {counted(heart.get('late_steps', 0), 'late step')}"
     trouble = TROUBLES.get(str(heart.get("game_state"))) if _troubled(heart) else None
     if trouble is not None:
         yield trouble.meaning
@@ -44,9 +44,10 @@ def game_lines(heart: Heart) -> Iterator[str]:
         yield f"see: {trouble.anchor}"
 
 
+def counted(count: int, name: str) -> str:
+    """Returns a count with what is counted, in the singular where it is one."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
 def _troubled(heart: Heart) -> bool:
     return str(heart.get("game_state", _GAME_DRIVES)) != _GAME_DRIVES
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count:,} {name}{'' if count == 1 else 's'}"

@@ -15,6 +15,7 @@ from common.config import Config
 from common.contract import code_version
 from common.errors import MismatchError
 from common.keys import Keys
+from deploy.actor_text import counted
 from deploy.interrupts import Interrupts
 from deploy.joined_home import JoinedHome, redis_url
 from deploy.joined_status import JoinedStatus
@@ -100,8 +101,8 @@ class JoinedActor:
         for left in self.home.leftovers():
             if left.run != besides:
                 self.status.say(
-                    f"{left.segments:,} segments ({left.size_bytes / 1e6:.1f} MB) of run {left.run} wait "
-                    "on disk until the head resumes it; "
+                    f"{counted(left.segments, 'segment')} ({left.size_bytes / 1e6:.1f} MB) of run {left.run} "
+                    "kept on disk until the head resumes it; "
                     f"to give them up: apexmania actor leave {self.home.name}"
                 )
 
@@ -133,10 +134,10 @@ def _ending(run: ServedRun, report: DriveReport) -> str:
     rest = (
         "all of it reached the head"
         if report.flushed
-        else f"{report.writer.spooled_segments:,} segments wait on disk"
+        else f"{counted(report.writer.spooled_segments, 'segment')} kept on disk"
     )
     dropped = report.writer.dropped_transitions
-    lost = f", {dropped:,} transitions dropped" if dropped else ""
+    lost = f", {counted(dropped, 'transition')} dropped" if dropped else ""
     return f"leaves run {run.name} after {report.env_steps:,} env steps: {rest}{lost}"
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from deploy.actor_text import actor_state
+from deploy.actor_text import actor_state, counted
 
 _EVERY_S = 60.0
 _FIRST_AFTER_S = 10.0
@@ -55,10 +55,10 @@ def drive_line(run: str, heart: dict[str, Any], *, reachable: bool) -> str:
         f"{heart['fps']:,.0f} env steps/s",
         f"{heart['env_steps']:,} env steps",
         f"weights {version}" if version >= 0 else "no weights yet",
-        f"spool {heart['spooled_segments']:,} segments ({heart['spooled_bytes'] / 1e6:.1f} MB)"
+        f"spool {counted(heart['spooled_segments'], 'segment')} ({heart['spooled_bytes'] / 1e6:.1f} MB)"
         if heart["spooled_segments"]
         else "spool empty",
-        f"{heart['dropped_transitions']:,} transitions dropped"
+        f"{counted(heart['dropped_transitions'], 'transition')} dropped"
         if heart["dropped_transitions"]
         else "",
         actor_state(heart) if reachable else "the head is away, driving goes on into the spool",

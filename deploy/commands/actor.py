@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from common.errors import ConfigError
+from deploy.actor_text import counted
 from deploy.interrupts import Interrupts
 from deploy.join_string import PREFIX, Invitation, decode_invitation
 from deploy.options import Json
@@ -112,21 +113,30 @@ def list_joined(*, json_output: Json = False) -> None:
     if json_output:
         print(json.dumps(rows, indent=2))
         return
+    if not rows:
+        sys.stderr.write("this machine has joined nothing\n")
+        return
+    print(f"{'name':<24} {'head':<28} waits on disk")
     for row in rows:
-        print(f"{row['name']:<24} {row['head']:<28} {row['waiting_bytes']:,} bytes wait on disk")
+        print(f"{row['name']:<24} {row['head']:<28} {row['waiting_bytes']:,} bytes")
 
 
 def leave(name: Name, /) -> None:
     """Prints what was given up: credentials, reward lines, and what waited for the head."""
-    from deploy.joined_home import JoinedHome  # noqa: PLC0415 - only when it is typed
+    from deploy.joined_home import JoinedHome, joined_names  # noqa: PLC0415 - only when it is typed
     from deploy.joined_lock import JoinedLock  # noqa: PLC0415 - same
 
+    if name not in joined_names():
+        raise ConfigError(
+            f"This machine has not joined as {name!r}.",
+            f"it knows: {', '.join(joined_names()) or 'none'}",
+            "apexmania actor list",
+        )
     home = JoinedHome(name)
-    home.invitation()
     with JoinedLock(home.folder / "lock", name=name):
         segments = sum(left.segments for left in home.leftovers())
     home.forget()
-    print(f"{name} has left; {segments:,} segments that waited on disk were given up")
+    print(f"{name} has left; {counted(segments, 'segment')} that waited on disk: given up")
 
 
 def local_settings(settings: tuple[str, ...]) -> dict[str, int]:
@@ -161,6 +171,12 @@ def _accepted(word: str) -> Invitation | None:
     from deploy.joined_home import JoinedHome  # noqa: PLC0415 - Redis only when it is typed
 
     text = sys.stdin.read() if word == "-" else word
+    if not text.strip(" \n'\""):
+        raise ConfigError(
+            "The join string is empty.",
+            "it is the line that apexmania token create NAME printed on the head",
+            "apexmania actor join 'THE STRING'",
+        )
     if word != "-" and not text.strip(" \n'\"").startswith(PREFIX):
         return None
     accepted = decode_invitation(text)

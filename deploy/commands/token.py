@@ -58,6 +58,10 @@ def list_tokens(*, json_output: Json = False) -> None:
         ]
         print(json.dumps(rows, indent=2))
         return
+    if not tokens:
+        sys.stderr.write("nobody may join yet; let one in: apexmania token create NAME\n")
+        return
+    print(f"{'name':<24} {'reaches this machine at':<28} created")
     for token in tokens:
         print(f"{token.name:<24} {token.address:<28} {token.created}")
 

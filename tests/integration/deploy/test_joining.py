@@ -108,7 +108,7 @@ def test_it_goes_on_with_the_next_run_and_keeps_what_waits_for_the_last(
     head.start("third")
     until(drives(head), PATIENCE_S)
     assert not head.connection.exists(Keys("second").meta("pc")), "in a Redis that has not that run"
-    assert "of run second wait on disk" in pc.said()
+    assert "of run second kept on disk" in pc.said()
     waiting = json.loads(pc.listed())[0]["waiting_segments"]
     assert waiting["second"] > 0
 
