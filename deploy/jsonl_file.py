@@ -19,12 +19,16 @@ class JsonlFile:
 
     The id travels in the line itself, so there is no second file that could disagree: what was
     written is known after any crash, and a torn last line is cut off and read again.
+
+    Args:
+        path: the file.
+        may_be_damaged: whether nothing depends on its rows: they are not looked at then.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, may_be_damaged: bool = False) -> None:
         self._path = path
         _cut_torn_line(path)
-        newest = deque(read_rows(path), maxlen=1)
+        newest = deque(() if may_be_damaged else read_rows(path), maxlen=1)
         self.last_id: bytes | None = str(newest[0][_ID]).encode() if newest else None
 
     def append(self, entries: Entries) -> list[Row]:

@@ -147,7 +147,7 @@ class Launcher:
         """
         conditions = EndConditions(self._config, self.progress.evaluations)
         self._console.say("Starting Redis, Ray, replay service, learner and actors ...")
-        with self._redis() as redis, self._ray():
+        with self._health() as health, self._redis() as redis, self._ray():
             interrupts.take_over()
             url = redis.url("launcher")
             connection = connect(url, name="launcher")
@@ -170,10 +170,6 @@ class Launcher:
                 in_cluster=self._cluster is not None,
             )
             games = self._game_fleet(fleet, members)
-
-            health = HealthWatch.open(
-                self._folder, self._config, progress=self.progress, say=self._console.say
-            )
             watch = Watch(
                 url=url,
                 keys=self._keys,
@@ -201,7 +197,14 @@ class Launcher:
                 with contextlib.suppress(*OUTAGES):
                     withdraw_run(connection, self._keys.run)
                 watch.record_rest()
-                health.close()
+
+    def _health(self) -> contextlib.closing[HealthWatch]:
+        """Opens the checks before anything starts: they read all that was recorded of the run."""
+        return contextlib.closing(
+            HealthWatch.open(
+                self._folder, self._config, progress=self.progress, say=self._console.say
+            )
+        )
 
     def _redis(self) -> contextlib.AbstractContextManager[RunRedis]:
         if self._redis_url is not None:

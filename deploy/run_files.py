@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from common.errors import CorruptError
 from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress
 
 Row = dict[str, Any]
+_log = structlog.get_logger()
 
 
 def read_values(file: Path) -> Row:
@@ -30,6 +33,15 @@ def read_rows(file: Path) -> Iterator[Row]:
         CorruptError: a whole line is not one JSON object.
     """
     yield from (row for _, row in _numbered_rows(file))
+
+
+def read_sound_rows(file: Path) -> Iterator[Row]:
+    """Yields the rows of a JSONL file that nothing depends on; what is damaged is warned of and passed over."""
+    for place, line in _numbered_lines(file):
+        try:
+            yield _parse(line, place=place)
+        except CorruptError as error:
+            _log.warning("row_passed_over", what=error.what, why=error.why)
 
 
 def read_progress(folder: RunFolder) -> RunProgress:
@@ -54,13 +66,17 @@ def _add_all(file: Path, add: Callable[[Row], None]) -> None:
 
 
 def _numbered_rows(file: Path) -> Iterator[tuple[str, Row]]:
+    for place, line in _numbered_lines(file):
+        yield place, _parse(line, place=place)
+
+
+def _numbered_lines(file: Path) -> Iterator[tuple[str, bytes]]:
     if not file.exists():
         return
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if line.endswith(b"\n"):
-                place = f"{file}, line {number},"
-                yield place, _parse(line, place=place)
+                yield f"{file}, line {number},", line
 
 
 def _parse(text: bytes, *, place: str) -> Row:

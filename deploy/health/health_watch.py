@@ -49,8 +49,8 @@ class HealthWatch:
         self._alerts = alerts
         self._say = say
         self._health = read_health(folder, config)
-        self._fleet_file = JsonlFile(folder.fleet_file)
-        self._health_file = JsonlFile(folder.health_file)
+        self._fleet_file = JsonlFile(folder.fleet_file, may_be_damaged=True)
+        self._health_file = JsonlFile(folder.health_file, may_be_damaged=True)
         self._book = FleetBook()
         self._away = False
         self._due_s = time.monotonic() + PERIOD_S

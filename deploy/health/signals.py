@@ -19,6 +19,11 @@ EPISODES_A_FIGURE = 10
 FLEET_ROWS = 30
 """Rows of the fleet over which counts are summed: five minutes."""
 _LEARNER_FIGURES = ("q_mean", "loss", "epsilon", "grad_norm")
+_FLEET_COUNTS = (
+    "driven_steps",
+    "late_steps",
+    *("weights_bad", "dropped_transitions", "quarantined"),
+)
 _FAULT = "fault"
 _SIGMAS = 2.0
 """How far below the fitted slope the truth may lie: so that noise alone seldom falls."""
@@ -40,7 +45,7 @@ class Signals:
         self._returns: deque[float] = deque(maxlen=trend)
         self._held: deque[tuple[int, bool]] = deque()
         self._held_finishes = 0
-        self._fleet: deque[Row] = deque(maxlen=FLEET_ROWS)
+        self._fleet: deque[dict[str, float]] = deque(maxlen=FLEET_ROWS)
 
     def of_learner(self, row: Row) -> Iterator[Signal]:
         """Yields the figures of a row of learner metrics."""
@@ -81,14 +86,17 @@ class Signals:
 
     def of_fleet(self, row: Row) -> Iterator[Signal]:
         """Yields the figures of a row of the fleet, counts over the newest five minutes."""
-        self._fleet.append(row)
+        counts = {
+            name: float(row[name]) for name in _FLEET_COUNTS
+        }  # first: a damaged row is not kept
+        self._fleet.append(counts)
         at = int(row["episodes"]), int(row["env_steps"]), float(row["time"])
         for name in ("actors_lost", "actors_still", "members_lost"):
             yield name, Point(*at, len(row[name]), ", ".join(row[name]))
         for name in ("weights_bad", "dropped_transitions", "quarantined"):
-            yield name, Point(*at, sum(float(each[name]) for each in self._fleet))
-        driven = sum(float(each["driven_steps"]) for each in self._fleet)
-        late = sum(float(each["late_steps"]) for each in self._fleet)
+            yield name, Point(*at, sum(each[name] for each in self._fleet))
+        driven = sum(each["driven_steps"] for each in self._fleet)
+        late = sum(each["late_steps"] for each in self._fleet)
         yield "late_share", Point(*at, late / max(1.0, driven))
         for name in ("learner_idle_s", "redis_away_s"):
             yield name, Point(*at, float(row[name]))

@@ -9,6 +9,7 @@ from common.health_config import AlertsConfig
 from deploy.health import health_watch
 from deploy.health.alerts import Alerts
 from deploy.health.health_watch import HealthWatch
+from deploy.health.recorded_health import read_health
 from deploy.run_files import read_rows
 from deploy.run_folder import RunFolder
 from deploy.run_progress import RunProgress
@@ -29,6 +30,13 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[HealthWatch, l
         RunFolder(tmp_path), Config(), progress=RunProgress(), alerts=alerts, say=said.append
     )
     return watch, said, tmp_path
+
+
+def _resumed(folder: Path, said: list[str]) -> HealthWatch:
+    alerts = Alerts(AlertsConfig(), webhook="")
+    return HealthWatch(
+        RunFolder(folder), Config(), progress=RunProgress(), alerts=alerts, say=said.append
+    )
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
@@ -74,6 +82,23 @@ def test_while_redis_is_away_nobody_counts_as_lost_nor_right_after(
     assert [line.split(":")[0] for line in said] == ["RED redis_away", "HEALED redis_away"]
 
 
+@pytest.mark.parametrize("file", ["fleet.jsonl", "health.jsonl"])
+def test_damaged_rows_that_only_tell_how_it_went_hold_up_no_run(
+    rig: tuple[HealthWatch, list[str], Path], file: str
+) -> None:
+    watch, _, folder = rig
+    time.sleep(1.2 * PERIOD_S)
+    watch.look({"actor-3": HEART})
+    with (folder / file).open("a") as stream:
+        stream.write('no JSON\n{"driven_steps": "many"}\n{"env_steps": "5", "time": []}\n')
+    resumed = _resumed(folder, [])
+    time.sleep(1.2 * PERIOD_S)
+    resumed.look({})
+    time.sleep(1.2 * PERIOD_S)
+    resumed.look({"actor-3": HEART})
+    assert read_health(RunFolder(folder), Config()).checks["actor_lost"].state == "ok"
+
+
 def test_a_run_that_goes_on_knows_what_was_red_and_does_not_say_it_again(
     rig: tuple[HealthWatch, list[str], Path],
 ) -> None:
@@ -83,10 +108,7 @@ def test_a_run_that_goes_on_knows_what_was_red_and_does_not_say_it_again(
         watch.look(hearts)
     assert len(said) == 1
     said_later: list[str] = []
-    alerts = Alerts(AlertsConfig(), webhook="")
-    resumed = HealthWatch(
-        RunFolder(folder), Config(), progress=RunProgress(), alerts=alerts, say=said_later.append
-    )
+    resumed = _resumed(folder, said_later)
     time.sleep(1.2 * PERIOD_S)
     resumed.look({"actor-3": HEART})
     assert [line.split(":")[0] for line in said_later] == ["HEALED actor_lost"]
