@@ -28,17 +28,16 @@ class RunUsers:
         self._actors: set[str] = set()
 
     def add_actors(self, names: Iterable[str]) -> None:
-        """Adds actors to the file, so that they are there when the server starts again."""
+        """Notes actors for the file of the next start; on the server that runs, somebody else makes them."""
         with self._lock:
             self._actors.update(names)
-        self.write()
 
     def actor_password(self, name: str) -> str:
         """Returns the password of one of the run's own actors."""
         return actor_password(self._run, name)
 
     def write(self) -> None:
-        """Writes the file."""
+        """Writes the file, before each start of the server."""
         with self._lock:
             own = {name: digest(self.actor_password(name)) for name in sorted(self._actors)}
             lines = acl_lines(

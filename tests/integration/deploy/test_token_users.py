@@ -100,3 +100,19 @@ def _answers(connection: redis.Redis) -> bool:
         return bool(connection.ping())
     except redis.ConnectionError:
         return False
+
+
+def test_a_large_fleet_is_written_once_for_each_start_and_not_once_for_each_actor(
+    private: PrivateRedis,
+) -> None:
+    private.start()
+    written = private.users.file.stat().st_mtime_ns
+    urls = PrivateRunRedis(private, run="run")
+    for index in range(3):
+        urls.actor_url(f"actor-{index}")
+    assert private.users.file.stat().st_mtime_ns == written
+    assert private.pid is not None
+    before = private.pid
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: private.restarts == 1 and private.pid not in {None, before})
+    wait_until(lambda: private.users.file.read_text().count("user actor:actor-") == 3)
