@@ -23,10 +23,12 @@ def invite(name: str, *, address: str | None = None) -> tuple[Invitation, str]:
     listen = last_listen()
     if listen is None:
         raise ConfigError(
-            "No training on this machine listens for other machines.",
-            "a join string names the address where they reach its Redis, and none was ever given",
+            "No training on this machine has listened for other machines yet.",
+            "a join string also says how they reach it, by which port and with which certificate, and "
+            "that is settled when a training first listens",
             f"apexmania train --listen ADDRESS:{DEFAULT_PORT}, with an address that ip -brief address "
-            "shows; then create the token",
+            f"shows; then: apexmania token create {name}"
+            + ("" if address is None else f" --address {address}"),
         )
     host, port = (listen.host, listen.port) if address is None else split(address, port=listen.port)
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -48,7 +48,7 @@ class Listen:
         else:
             how = "TLS, client certificates demanded" if self.mutual_tls else "TLS"
         return (
-            f"Redis listens on {self.shown} ({how}).\n"
+            f"Redis will listen on {self.shown} ({how}).\n"
             "To add an actor on another machine: apexmania token create NAME"
         )
 

@@ -95,7 +95,7 @@ def test_a_run_is_reached_by_nobody_and_shows_no_secret(tmp_path: Path, machine_
         assert connect(url, name="test").ping()
         os.killpg(run.process.pid, signal.SIGINT)
         assert run.end()[0] == 130, run.errors()
-        assert f"Redis listens on {address} (TLS, client certificates demanded)" in run.errors()
+        assert f"Redis will listen on {address} (TLS, client certificates demanded)" in run.errors()
     assert shown(tmp_path, secrets) == []
     listen = RunRecord.open(run.folder).listen
     assert listen is not None

@@ -86,6 +86,9 @@ def test_there_is_no_token_where_its_certificates_could_not_be_made() -> None:
 def test_a_machine_that_never_listened_says_how() -> None:
     with pytest.raises(ConfigError, match="train --listen"):
         invite("pc")
+    with pytest.raises(ConfigError, match="token create pc --address home:6390") as refused:
+        invite("pc", address="home:6390")
+    assert "has listened" in refused.value.what
     assert read_tokens() == []
 
 
