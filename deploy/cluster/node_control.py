@@ -20,6 +20,7 @@ from deploy.cluster.node_state import (
     is_supervised,
     log_file,
     read_state,
+    supervisor_process,
 )
 
 _UP_LIMIT_S = 90.0
@@ -76,24 +77,19 @@ def take_down() -> bool:
     Raises:
         MachineError: the supervisor did not end.
     """
-    state = read_state()
-    if not is_supervised():
+    process = supervisor_process()
+    if process is None:
         forget_state()
         return False
-    if state is None:
-        raise MachineError(
-            "This machine's node runs, but who keeps it running is not known.",
-            "its state file is missing or damaged",
-            "find it by: ps -ef | grep 'cluster node'; then end it by: kill PROCESS",
-        )
-    os.kill(state.pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_LIMIT_S
     while is_supervised():
         if time.monotonic() > deadline:
             raise MachineError(
                 f"The node of this machine did not end within {_DOWN_LIMIT_S:.0f} s.",
-                f"process {state.pid} still holds it",
-                f"kill -9 {state.pid}, then: apexmania cluster node stop",
+                f"process {process} still holds it",
+                f"kill -9 {process}, then: apexmania cluster node stop",
             )
         time.sleep(_POLL_S)
     forget_state()

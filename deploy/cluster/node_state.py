@@ -3,6 +3,8 @@
 import contextlib
 import fcntl
 import json
+import os
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +15,8 @@ from common.errors import MachineError
 from common.machine_home import private_folder, write_private
 from deploy.cluster.node_plan import NodePlan, node_folder
 
+_LOCK = "hhqqi"
+"""C's struct flock on 64-bit Linux: type, whence, start, length, process."""
 Phase = Literal["starting", "up", "waiting", "failed"]
 
 
@@ -63,37 +67,43 @@ def log_file() -> Path:
 
 def is_supervised() -> bool:
     """Tells whether a supervisor lives on this machine."""
-    try:
-        with _held():
-            return False
-    except BlockingIOError:
-        return True
+    return supervisor_process() is not None
+
+
+def supervisor_process() -> int | None:
+    """Returns the process that supervises this machine's node, None where there is none.
+
+    The kernel knows who holds the lock; a number in a file may be another process's after a reboot.
+    """
+    with _lock_file().open("a") as lock:
+        asked = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, holder = struct.unpack(_LOCK, fcntl.fcntl(lock, fcntl.F_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else int(holder)
 
 
 @contextlib.contextmanager
 def only_supervisor() -> Iterator[None]:
     """Is this machine's only supervisor for the length of a block.
 
+    The process must not ask for its ``supervisor_process`` meanwhile: closing the file ends the lock.
+
     Raises:
         MachineError: there is one already.
     """
-    with contextlib.ExitStack() as stack:
+    with _lock_file().open("a") as lock:
         try:
-            stack.enter_context(_held())
-        except BlockingIOError as error:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
             raise MachineError(
                 "This machine is a node of a cluster already.",
-                f"process {getattr(read_state(), 'pid', 'unknown')} keeps it running",
+                f"process {supervisor_process()} keeps it running",
                 "apexmania cluster node stop",
             ) from error
         yield
 
 
-@contextlib.contextmanager
-def _held() -> Iterator[None]:
-    with (private_folder(node_folder()) / "lock").open("w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+def _lock_file() -> Path:
+    return private_folder(node_folder()) / "lock"
 
 
 def _state_file() -> Path:
