@@ -15,6 +15,7 @@ from deploy.run_progress import RunProgress
 _PLAIN_EVERY_S = 60.0
 _PLAIN_FIRST_AFTER_S = 10.0
 _MISSING = "-"
+_NOT_JUDGED = "starting"
 _HEALTH_STYLES = (("red:", "bold red"), ("watch:", "bold yellow"))
 
 
@@ -120,7 +121,7 @@ def plain_line(progress: RunProgress, *, elapsed_s: float, left: str) -> str:
         f"samples/insert {number(metrics.get('samples_per_insert'), 2)}",
         f"staleness {number(metrics.get('staleness_mean'), 0)}",
         f"evaluation {evaluation_text(progress.evaluation)}",
-        f"health {progress.health or _MISSING}",
+        f"health {progress.health or _NOT_JUDGED}",
         left,
     )
     return " | ".join(parts)
@@ -164,7 +165,7 @@ def _totals(progress: RunProgress) -> Table:
 
 def _health(progress: RunProgress) -> Text:
     style = next((style for word, style in _HEALTH_STYLES if word in progress.health), "bold")
-    return Text.assemble(("health ", "dim"), (progress.health or _MISSING, style))
+    return Text.assemble(("health ", "dim"), (progress.health or _NOT_JUDGED, style))
 
 
 def _actors(progress: RunProgress) -> Table:

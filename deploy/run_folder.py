@@ -282,6 +282,12 @@ def open_run(path: Path) -> RunFolder:
     """
     folder = RunFolder(path.resolve())
     if not folder.config_file.exists():
+        if path.name == "latest" and not all_runs(path.parent):
+            raise ConfigError(
+                f"There is no run yet in {str(path.parent)!r}.",
+                "a training makes the first one",
+                "apexmania train --preset quickstart",
+            )
         raise ConfigError(
             f"{str(path)!r} is no run.",
             f"there is no {folder.config_file}",

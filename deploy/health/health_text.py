@@ -7,8 +7,7 @@ from deploy.health.check import Check, State
 from deploy.health.rule import Rule
 from deploy.health.run_health import Change, RunHealth
 
-_ORDER: tuple[State, ...] = ("red", "watch", "ok", "unknown")
-_WORDS = {"unknown": "not yet known"}
+_KNOWN: tuple[State, ...] = ("red", "watch", "ok")
 
 
 def change_text(change: Change) -> str:
@@ -38,13 +37,13 @@ def headline(health: RunHealth) -> str:
 
 
 def health_lines(health: RunHealth) -> Iterator[str]:
-    """Yields every check that is known, the worst first, and for what is ill its meaning and remedy."""
-    for state in _ORDER[:3]:
+    """Yields every check that is known, the worst first, with what is ill explained; counts the others."""
+    for state in _KNOWN:
         for rule in health.in_state(state):
             yield from _lines(rule, health.checks[rule.name])
-    unknown = [rule.name for rule in health.in_state("unknown")]
-    if unknown:
-        yield f"{_WORDS['unknown']:<14} {', '.join(unknown)}"
+    ill, unknown = health.in_state("red") or health.in_state("watch"), health.in_state("unknown")
+    if ill and unknown:  # else the headline counts them
+        yield f"{len(unknown)} not yet known"
 
 
 def _lines(rule: Rule, check: Check) -> Iterator[str]:

@@ -77,6 +77,12 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         run_folder.open_run(tmp_path)
 
 
+def test_the_latest_of_no_runs_is_no_mistake_of_a_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no run yet") as refused:
+        run_folder.open_run(tmp_path / "runs" / "latest")
+    assert refused.value.fix == "apexmania train --preset quickstart"
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "summary.json"
     run_folder.write_json(file, {"a": 1})
