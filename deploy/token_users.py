@@ -1,12 +1,12 @@
 """The users of the actors that have a token, as they are on the server and as they should be."""
 
-import redis
 import structlog
 
 from common.keys import Keys
 from deploy.roster import RAY_ACTOR
 from deploy.tokens import token_digests
 from replay_server.access import actor_of, actor_rules, actor_user
+from replay_server.connection import Client
 from replay_server.pardons import pardon_renewed
 from replay_server.refusals import read_bans
 from replay_server.users import (
@@ -22,7 +22,7 @@ from replay_server.users import (
 _log = structlog.get_logger()
 
 
-def correct_users(connection: redis.Redis, keys: Keys) -> None:
+def correct_users(connection: Client, keys: Keys) -> None:
     """Brings the users of a run's own Redis up to the token files and the list of banned actors.
 
     It looks at what the server has, so a server that came back with an older list is corrected too; it
@@ -52,7 +52,7 @@ def correct_users(connection: redis.Redis, keys: Keys) -> None:
 
 
 def _let_in(
-    connection: redis.Redis,
+    connection: Client,
     keys: Keys,
     name: str,
     *,
