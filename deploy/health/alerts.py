@@ -3,6 +3,7 @@
 The address of a webhook is a secret, so it comes from the environment and is written nowhere.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -25,6 +26,7 @@ from common.health_config import AlertsConfig
 WEBHOOK_VARIABLE = "APEXMANIA_ALERT_WEBHOOK"
 _MOST_WAITING = 100
 _LAST_PATIENCE_S = 5.0
+_KILL_PATIENCE_S = 1.0
 _POLL_S = 0.2
 _log = structlog.get_logger()
 Alert = dict[str, Any]
@@ -94,13 +96,18 @@ class Alerts:
             self._thread.start()
 
     def send(self, alert: Alert) -> None:
-        """Queues an alert; returns at once, also where the queue is full."""
+        """Queues an alert; returns at once, and gives up the oldest where too many wait."""
         if self._thread is None:
             return
-        try:
-            self._waiting.put_nowait(alert)
-        except queue.Full:
-            self._note("queue", "too many alerts wait; this one is given up")
+        while True:
+            try:
+                self._waiting.put_nowait(alert)
+            except queue.Full:
+                self._note("queue", "too many alerts wait; the oldest are given up")
+                with contextlib.suppress(queue.Empty):
+                    self._waiting.get_nowait()
+            else:
+                return
 
     def close(self) -> None:
         """Waits a few seconds for what is queued, and gives up the rest."""
@@ -115,6 +122,7 @@ class Alerts:
             try:
                 alert = self._waiting.get(timeout=_POLL_S)
             except queue.Empty:
+                self._failed.discard("queue")
                 if self._closing.is_set():
                     return
                 continue
@@ -139,9 +147,7 @@ class Alerts:
         try:
             process.communicate(body, timeout=self._timeout_s)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            self._note("command", f"it took longer than {self._timeout_s:g} s")
+            self._note("command", f"it took longer than {self._timeout_s:g} s{_killed(process)}")
         except OSError as error:
             self._note("command", str(error))
         else:
@@ -169,3 +175,23 @@ class Alerts:
         if what not in self._failed:
             self._failed.add(what)
             _log.warning("alert_not_sent", by=what, why=why)
+
+
+def _killed(process: subprocess.Popen[bytes]) -> str:
+    """Ends a command with all that it started; returns what is to be said of one that cannot be ended.
+
+    It may run as another user (sudo) or be gone by now; what goes on is waited for by nobody who is needed.
+    """
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(_KILL_PATIENCE_S)
+    except ProcessLookupError:
+        return ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        threading.Thread(target=process.wait, name="alert-left", daemon=True).start()
+        return f" and could not be ended ({type(error).__name__})"
+    finally:
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+    return ""

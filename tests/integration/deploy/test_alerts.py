@@ -1,6 +1,9 @@
 """Alerts to a real web server and a real command, which also fail, hang and hide."""
 
 import json
+import os
+import queue
+import signal
 import sys
 import threading
 import time
@@ -28,14 +31,20 @@ SECRET = "/services/T0/B0/do-not-tell"
 
 
 class Receiver(ThreadingHTTPServer):
-    """A webhook that remembers what it got, and answers as it is told."""
+    """A webhook that remembers what it got, and answers as it is told, else with 200."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies: list[dict[str, Any]] = []
-        self.answer = 200
+        self.answers: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.hang = threading.Event()
         self.hang.set()
+
+    def next_answer(self) -> int:
+        try:
+            return self.answers.get_nowait()
+        except queue.Empty:
+            return 200
 
     @property
     def address(self) -> str:
@@ -50,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert self.path == SECRET
         self.server.bodies.append(json.loads(body))
         self.server.hang.wait(30)
-        self.send_response(self.server.answer)
+        self.send_response(self.server.next_answer())
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -85,6 +94,10 @@ def _program(folder: Path, text: str) -> str:
     return f"{sys.executable} {file} --to {folder / 'heard'}"
 
 
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
 HEARS = """
 import pathlib, sys
 assert sys.argv[1] == "--to"
@@ -99,24 +112,54 @@ def test_a_webhook_and_a_command_get_every_alert_in_order(
     with _alerts(command=_program(tmp_path, HEARS), webhook=receiver.address) as alerts:
         for number in range(3):
             alerts.send({**ALERT, "number": number})
+        wait_until(
+            lambda: len(_lines(tmp_path / "heard")) == len(receiver.bodies) == 3, timeout_s=60
+        )
     assert [body["number"] for body in receiver.bodies] == [0, 1, 2]
-    heard = [json.loads(line) for line in (tmp_path / "heard").read_text().splitlines()]
-    assert heard == receiver.bodies
+    assert [json.loads(line) for line in _lines(tmp_path / "heard")] == receiver.bodies
 
 
 def test_what_hangs_holds_up_nobody_and_is_ended(receiver: Receiver, tmp_path: Path) -> None:
     receiver.hang.clear()
-    command = _program(tmp_path, "import time; time.sleep(60)")
-    with structlog.testing.capture_logs() as logs:
-        with _alerts(command=command, webhook=receiver.address, timeout_s=0.3) as alerts:
-            began = time.monotonic()
-            for _ in range(200):
-                alerts.send(ALERT)
-            assert time.monotonic() - began < 5.0
-            wait_until(lambda: len(receiver.bodies) >= 2)
-        assert time.monotonic() - began < 30.0
+    command = _program(tmp_path, "import time; time.sleep(600)")
+    with (
+        structlog.testing.capture_logs() as logs,
+        _alerts(command=command, webhook=receiver.address, timeout_s=0.3) as alerts,
+    ):
+        began = time.monotonic()
+        for _ in range(200):
+            alerts.send(ALERT)
+        assert time.monotonic() - began < 20.0, "the first alert alone hangs for longer"
+        wait_until(lambda: len(receiver.bodies) >= 2, timeout_s=60)
     told = sorted((log["by"], log["event"]) for log in logs)
     assert told == [(by, "alert_not_sent") for by in ("command", "queue", "webhook")]
+
+
+def test_a_command_that_cannot_be_ended_does_not_end_the_alerts(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that changed its user (sudo) refuses the signal; the system is made to answer so here."""
+    commands: list[int] = []
+
+    def refuse(group: int, _: int) -> None:
+        commands.append(group)
+        raise PermissionError
+
+    killpg = os.killpg
+    monkeypatch.setattr(os, "killpg", refuse)
+    command = _program(tmp_path, "import time; time.sleep(600)")
+    with (
+        structlog.testing.capture_logs() as logs,
+        _alerts(command=command, webhook=receiver.address, timeout_s=0.3) as alerts,
+    ):
+        alerts.send(ALERT)
+        alerts.send(ALERT)
+        wait_until(lambda: len(receiver.bodies) == 2, timeout_s=60)
+    for group in commands:
+        killpg(group, signal.SIGKILL)
+    assert [log["why"] for log in logs] == [
+        "it took longer than 0.3 s and could not be ended (PermissionError)"
+    ]
 
 
 def test_a_failure_is_logged_once_until_it_works_again_and_never_with_the_address(
@@ -125,15 +168,15 @@ def test_a_failure_is_logged_once_until_it_works_again_and_never_with_the_addres
     with structlog.testing.capture_logs() as logs:
         with _alerts(webhook=receiver.address) as alerts:
             for answer in (500, 500, 200, 404):
-                receiver.answer = answer
-                seen = len(receiver.bodies)
+                receiver.answers.put(answer)
                 alerts.send(ALERT)
-                wait_until(lambda before=seen: len(receiver.bodies) > before)
-                time.sleep(0.1)
+            wait_until(lambda: len(logs) == 2, timeout_s=60)
         with _alerts(webhook="http://127.0.0.1:9" + SECRET) as alerts:
             alerts.send(ALERT)
+            wait_until(lambda: len(logs) == 3, timeout_s=60)
         with _alerts(command=_program(tmp_path, "raise SystemExit(3)")) as alerts:
             alerts.send(ALERT)
+            wait_until(lambda: len(logs) == 4, timeout_s=60)
     assert [log["why"] for log in logs] == [
         "it answered 500", "it answered 404", "URLError", "it ended with exit code 3",
     ]  # fmt: skip
@@ -159,6 +202,7 @@ def test_a_check_that_turns_red_and_heals_is_told_once_each(
     watch = HealthWatch.open(folder, Config(), progress=progress, say=said.append)
     for place, q_mean in enumerate([1.0] * 5 + [-20.0] * 10 + [1.0] * 10):
         watch.add_metrics(_metrics(place + 1, q_mean))
+    wait_until(lambda: len(receiver.bodies) == 2, timeout_s=60)
     watch.close()
     told = [(body["check"], body["before"], body["state"]) for body in receiver.bodies]
     assert told == [("q_value", "ok", "red"), ("q_value", "red", "ok")]
