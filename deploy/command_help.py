@@ -197,6 +197,13 @@ COMMANDS: tuple[Command, ...] = (
         "token",
     ),
     Command(
+        "pardon",
+        "deploy.commands.token:pardon",
+        "Let an actor in again that the replay service shut out of a running training.",
+        ("token pardon gaming-pc", "token pardon actor-0 --run runs/monday"),
+        "token",
+    ),
+    Command(
         "join",
         "deploy.commands.actor:join",
         "Drive on this machine for a training elsewhere; needs no more than its join string.",

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from deploy.refused import pardon_command
+
 _ACROSS = 5
 """Processes beside one another in a table of heartbeats."""
 _NAMES_ONLY = {"pid", "epoch"}
@@ -37,7 +39,7 @@ def inspection_text(values: Mapping[str, Any]) -> str:
         ),
         _table([["log of", "segments", "MB of frames"], *_logs(values["actors"])]),
         _table([["refused", "entries"], *_refused(values["refused"])]),
-        ["shut out", *(f"{name}  {reason}" for name, reason in values["banned"].items())],
+        ["shut out", *_banned(values["banned"])],
         *_hearts(values["hearts"]),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if len(lines) > 1)
@@ -53,6 +55,12 @@ def _refused(refused: Mapping[str, Mapping[str, int]]) -> Iterator[list[str]]:
     for name, counts in refused.items():
         for kind, count in sorted(counts.items()):
             yield [f"{name}: {kind}", f"{count:,}"]
+
+
+def _banned(banned: Mapping[str, str]) -> Iterator[str]:
+    for name, reason in banned.items():
+        yield f"{name}  {reason}"
+        yield f"  let in again: {pardon_command(name)}"
 
 
 def _hearts(hearts: Mapping[str, Heart]) -> Iterator[list[str]]:

@@ -50,21 +50,12 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
         ConfigError: it has no Redis that could be asked.
         ApexManiaError: Redis is away or refuses the password.
     """
-    address = url or reader_url(folder)
-    if address is None:
-        raise ConfigError(
-            f"The run {folder.name} has no Redis of its own.",
-            "it was started with --redis, whose password is stored nowhere",
-            f"APEXMANIA_REDIS_URL=redis://:PASSWORD@HOST:PORT/0 apexmania replay inspect {folder.path}",
-        )
-    if url is None and not folder.in_use():
-        raise ConfigError(
-            f"The run {folder.name} is not running.",
-            "its Redis is started with it and stopped with it",
-            f"apexmania status {folder.path}",
-        )
-    if url is not None:
-        require_address(url)
+    address = address_of(
+        folder,
+        url or reader_url(folder),
+        given=url is not None,
+        command=f"replay inspect {folder.path}",
+    )
     connection = connect(address, name="inspect")
     facts = ask_server(connection, url=address)
     keys = Keys(folder.name)
@@ -94,3 +85,32 @@ def inspect(folder: RunFolder, *, url: str | None = None) -> dict[str, Any]:
             for name, heart in read_all(connection, keys).items()
         },
     }
+
+
+def address_of(folder: RunFolder, url: str | None, *, given: bool, command: str) -> str:
+    """Returns the address of a run's Redis, once it is clear that something can answer there.
+
+    Args:
+        folder: the run.
+        url: what would be asked, None where the run has no Redis of its own.
+        given: whether a person named it.
+        command: for the fix, what the person typed.
+
+    Raises:
+        ConfigError: there is none, it is no address, or the run is not running.
+    """
+    if url is None:
+        raise ConfigError(
+            f"The run {folder.name} has no Redis of its own.",
+            "it was started with --redis, whose password is stored nowhere",
+            f"APEXMANIA_REDIS_URL=redis://:PASSWORD@HOST:PORT/0 apexmania {command}",
+        )
+    if given:
+        require_address(url)
+    elif not folder.in_use():
+        raise ConfigError(
+            f"The run {folder.name} is not running.",
+            "its Redis is started with it and stopped with it",
+            f"apexmania status {folder.path}",
+        )
+    return url

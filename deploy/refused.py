@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from deploy.roster import RAY_ACTOR
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -23,4 +25,16 @@ class Refused:
             yield "refused", f"entries of actors: {', '.join(counts)}"
         for name, reason in sorted(self.banned.items()):
             yield "shut out", f"{name}: {reason}"
-            yield "", f"fix: apexmania token revoke {name}, then another name for that machine"
+            yield "", f"fix: {pardon_command(name)} if it was honest{_else(name)}"
+
+
+def pardon_command(name: str) -> str:
+    """Returns the command that lets an actor in again."""
+    return f"apexmania token pardon {name}"
+
+
+def _else(name: str) -> str:
+    """Returns what else can be done about an actor: those that Ray drives have no token."""
+    if RAY_ACTOR.fullmatch(name):
+        return "; else take its machine out of the cluster"
+    return f", else: apexmania token revoke {name}"

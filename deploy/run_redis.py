@@ -163,8 +163,22 @@ def reader_url(folder: RunFolder) -> str | None:
     Args:
         folder: the run.
     """
+    return _kept_url(folder, "reader")
+
+
+def launcher_url(folder: RunFolder) -> str | None:
+    """Returns the address that may change anything, or None where the run never had a Redis.
+
+    It works on the machine, and for the person, that started the run.
+
+    Args:
+        folder: the run.
+    """
+    return _kept_url(folder, "launcher")
+
+
+def _kept_url(folder: RunFolder, role: Role) -> str | None:
     port = kept_port(folder.redis)
     if port is None:
         return None
-    listen = RunRecord.open(folder).listen
-    return address(port, "reader", role_password("reader"), listen=listen)
+    return address(port, role, role_password(role), listen=RunRecord.open(folder).listen)

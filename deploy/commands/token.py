@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -72,3 +73,22 @@ def revoke(name: Name, /) -> None:
 
     revoke_token(name)
     print(f"{name} is let in no more; a running training cuts it off within seconds")
+
+
+def pardon(
+    name: Name,
+    /,
+    *,
+    run: Annotated[Path, Parameter(help="Run folder.")] = Path("runs/latest"),
+    redis: Annotated[
+        str | None,
+        Parameter(help="Its Redis, where it is not the run's own; or APEXMANIA_REDIS_URL."),
+    ] = None,
+) -> None:
+    """Prints what the actor had been shut out for."""
+    from deploy.pardon import pardon as lift  # noqa: PLC0415 - Redis only when it is asked
+    from deploy.redis_address import given_address  # noqa: PLC0415 - same
+    from deploy.run_folder import open_run  # noqa: PLC0415 - same
+
+    reason = lift(open_run(run), name, url=given_address(redis, resume=run))
+    print(f"{name} is let in again within seconds; it had been shut out: {reason}")

@@ -10,11 +10,14 @@ import redis
 
 from common.config import Config
 from common.keys import Keys
+from deploy import cli
 from deploy.redis_program import find_program
 from deploy.redis_server import PrivateRedis
-from deploy.run_folder import RunFolder
+from deploy.roster import Roster
+from deploy.run_folder import RunFolder, RunLock
 from deploy.run_redis import PrivateRunRedis, private_run_redis
 from deploy.tokens import create_token, revoke_token
+from deploy.user_sync import UserSync
 from replay_server.access import actor_user
 from replay_server.announcement import current_run
 from replay_server.connection import connect
@@ -93,6 +96,35 @@ def test_a_banned_actor_stays_out_when_its_run_starts_again(
                 with pytest.raises(redis.AuthenticationError):
                     current_run(connection)
             connection.close()
+
+
+def test_a_person_lets_in_again_whom_the_run_shut_out(
+    private: PrivateRedis, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, password = create_token("pc", address="h:1")
+    folder = RunFolder(tmp_path / "run")
+    folder.prepare(Config())
+    words = ["token", "pardon", "pc", "--run", str(folder.path)]
+    assert cli.main(words) == 2, "nothing runs"
+    private.start()
+    launcher = connect(private.url, name="launcher")
+    for name in ("pc", "actor-0"):
+        launcher.hset(KEYS.banned, name, "floods")
+    sync = UserSync(private.url, KEYS, roster=Roster(), own_users=True)
+    sync.sync()
+    with pytest.raises(redis.AuthenticationError):
+        ask(private, "pc", password)
+    with RunLock(folder):
+        capsys.readouterr()
+        for name in ("pc", "actor-0"):
+            assert cli.main([*words[:2], name, *words[3:]]) == 0
+            assert f"{name} is let in again" in capsys.readouterr().out
+        sync.sync()
+        ask(private, "pc", password)
+        assert cli.main(words) == 2
+        assert "shut out are: none" in capsys.readouterr().err
+    sync._redis.close()
+    launcher.close()
 
 
 def _answers(connection: redis.Redis) -> bool:

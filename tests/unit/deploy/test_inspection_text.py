@@ -52,6 +52,7 @@ def test_heartbeats_are_a_table_with_one_fact_a_line() -> None:
     assert ["actor-0", "1,234", "5.0"] in words
     assert ["evil:", "damaged", "1,200"] in words
     assert ["evil", "1,200", "entries", "refused:", "damaged"] in words
+    assert "  let in again: apexmania token pardon evil" in lines
 
 
 def test_lists_stand_rounded_below_the_table_of_their_process() -> None:
