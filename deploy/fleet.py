@@ -120,6 +120,15 @@ class Fleet:
             self._see_end(by_reference[reference], reference)
         return [name for name in map(by_reference.__getitem__, done) if name in self._members]
 
+    def still_running(self, names: Iterable[str]) -> list[str]:
+        """Returns those of some members that are here and whose run is not over, in order.
+
+        Raises:
+            ApexManiaError: a member failed that the run cannot do without.
+        """
+        ended = self.ended()  # forgets who failed and was expendable
+        return sorted(set(names) & set(self._members) - set(ended))
+
     def result(self, name: str) -> Any:  # noqa: ANN401 - each member has a result of its own
         """Returns what the run of a member that ended returned, None where it goes on."""
         return ray.get(self._members[name].ended) if name in self.ended() else None

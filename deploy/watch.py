@@ -113,14 +113,14 @@ class Watch:
         Raises:
             ApexManiaError: a member failed.
         """
-        wanted = set(names)
+        wanted = list(names)
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             self._poll()
-            if wanted <= set(self._fleet.ended()):
+            if not self._fleet.still_running(wanted):
                 return True
             time.sleep(_POLL_S)
-        late = sorted(wanted - set(self._fleet.ended()))
+        late = self._fleet.still_running(wanted)
         _log.error("members_late", names=late, limit_s=limit_s)
         self._console.say(
             f"{', '.join(late)} did not end within {limit_s:.0f} s and will be killed."
