@@ -124,7 +124,7 @@ COMMANDS: tuple[Command, ...] = (
         "up",
         "deploy.commands.cluster:up",
         "Set up and start every machine of a cluster's file.",
-        ("cluster up my-machines.yaml", "cluster up deploy/cluster/on-premise.yaml"),
+        ("cluster up my-machines.yaml", "cluster up ~/clusters/my-machines.yaml"),
         "cluster",
     ),
     Command(

@@ -1,7 +1,7 @@
 """Brings a cluster up and down, and adds machines to it and takes them off while it works."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -185,8 +185,9 @@ def _require_ready(file: ClusterFile, addresses: Iterable[str]) -> None:
     def ask(machine: RemoteMachine) -> None:
         versions[machine.address] = machine.require_ready()
 
-    for error in each(file, addresses, ask).values():
-        raise error
+    failures = each(file, addresses, ask)
+    if failures:
+        raise _all_of(list(failures.values()))
     if len(set(versions.values())) > 1:
         shown = ", ".join(f"{address} {a}.{b}" for address, (a, b) in sorted(versions.items()))
         raise MismatchError(
@@ -194,6 +195,18 @@ def _require_ready(file: ClusterFile, addresses: Iterable[str]) -> None:
             f"Ray needs the same one everywhere: {shown}",
             "install the same python3 on all of them",
         )
+
+
+def _all_of(errors: Sequence[ApexManiaError]) -> ApexManiaError:
+    """Returns one error for several machines, so that all can be mended before the next attempt."""
+    first, *others = errors
+    if not others:
+        return first
+    return type(first)(
+        f"{len(errors)} machines cannot be set up.",
+        "\n       ".join(f"{error.what} {error.why}" for error in errors),
+        "\n       ".join(dict.fromkeys(error.fix for error in errors)),
+    )
 
 
 def _require_idle(file: ClusterFile) -> None:
@@ -212,7 +225,8 @@ def _require_idle(file: ClusterFile) -> None:
 def _remove_old_code(machine: RemoteMachine) -> None:
     """Removes modules that a newer version has no more, which rsync would leave; not from a running node."""
     asked = (
-        "~/apexmania/.venv/bin/apexmania cluster node status 2>/dev/null | grep -q '^phase: down'"
+        "~/apexmania/.venv/bin/apexmania cluster node status --json 2>/dev/null "
+        '| grep -q \'"phase": "down"\''
     )
     machine.shell(f"{asked} && cd ~/apexmania && rm -rf {_PACKAGES}; true")
 

@@ -1,5 +1,6 @@
 """The one file in which a person writes the machines of a cluster: read, checked, edited, made whole."""
 
+import shlex
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -40,6 +41,11 @@ class ClusterFile:
     def machines(self) -> tuple[str, ...]:
         """All addresses, the head first."""
         return (self.head, *self.workers)
+
+    def login(self, address: str) -> str:
+        """Returns what a person types to log in to a machine."""
+        key = "" if self.key is None else f"-i {shlex.quote(str(self.key))} "
+        return f"ssh {key}{self.user}@{address}"
 
 
 def read_cluster_file(path: Path) -> ClusterFile:

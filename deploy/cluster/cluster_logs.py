@@ -1,7 +1,6 @@
 """The logs of all machines of a cluster, from one place."""
 
-from collections.abc import Iterator
-
+from common.errors import ApexManiaError
 from deploy.cluster.cluster_control import each
 from deploy.cluster.cluster_file import ClusterFile
 from deploy.cluster.remote_machine import RemoteMachine
@@ -10,8 +9,8 @@ _NODE = "~/.apexmania/node/node.log"
 _OF_RAY = "/tmp/apexmania-ray/ray/session_latest/logs"  # noqa: S108 - on the machines
 
 
-def read_logs(file: ClusterFile, *, lines: int) -> Iterator[str]:
-    """Yields the end of each machine's logs, or why they cannot be had.
+def read_logs(file: ClusterFile, *, lines: int) -> dict[str, str | ApexManiaError]:
+    """Returns the end of each machine's logs, or why they cannot be had, by address.
 
     Args:
         file: the cluster.
@@ -24,7 +23,5 @@ def read_logs(file: ClusterFile, *, lines: int) -> Iterator[str]:
         done = machine.shell(f"tail -v -n {lines} {logs} {_OF_RAY}/monitor.log 2>/dev/null")
         read[machine.address] = done.stdout
 
-    failures = each(file, file.machines, ask)
-    for address in file.machines:
-        yield f"##### {address}"
-        yield str(failures[address]) if address in failures else read[address]
+    found = read | each(file, file.machines, ask)
+    return {address: found[address] for address in file.machines}

@@ -149,5 +149,6 @@ class RemoteMachine:
         return UnreachableError(
             f"{self.address} does not answer to ssh.",
             why,
-            f"is it on, and does sshd run there? sudo systemctl enable --now ssh; then: ssh {login}",
+            f"is it on, and does sshd run there? sudo systemctl enable --now ssh; "
+            f"then: {self.file.login(self.address)}",
         )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from common.errors import UnreachableError
+from common.errors import ApexManiaError, UnreachableError
 from deploy.options import Json
 
 File = Annotated[
@@ -23,7 +23,7 @@ def up(file: File) -> int:
     found = cluster_file.read_cluster_file(file)
     cluster_control.bring_cluster_up(found, say=_say)
     print(
-        f"Up. Next: ssh {found.user}@{found.head}, then there: cd apexmania && "
+        f"Up. Next: {found.login(found.head)}, then there: cd apexmania && "
         f".venv/bin/apexmania train --ray auto --listen {found.head}"
     )
     return 0
@@ -97,9 +97,11 @@ def logs(
     """Prints the end of each machine's logs: its node, and what its actors said."""
     from deploy.cluster import cluster_file, cluster_logs  # noqa: PLC0415 - only where it is typed
 
-    for text in cluster_logs.read_logs(cluster_file.read_cluster_file(file), lines=lines):
-        print(text)
-    return 0
+    found = cluster_logs.read_logs(cluster_file.read_cluster_file(file), lines=lines)
+    for address, text in found.items():
+        print(f"##### {address}\n{text}")
+    nothing = all(isinstance(text, ApexManiaError) for text in found.values())
+    return UnreachableError.exit_code if nothing else 0
 
 
 def _say(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from common.errors import ConfigError
+from common.errors import ConfigError, MachineError
 from deploy.options import Json
 
 
@@ -77,6 +77,9 @@ def _status(*, json_output: bool) -> int:
     report = report_node()
     if json_output:
         print(json.dumps(report, indent=2))
+    elif report["phase"] == "down":
+        print("There is no node of a cluster on this machine.")
+        return MachineError.exit_code
     else:
         for name, value in report.items():
             print(f"{name}: {value}")
