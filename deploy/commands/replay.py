@@ -40,7 +40,8 @@ def bench(
     actors: Annotated[
         str,
         Parameter(
-            help="Fleet to reach, measured on the way from 10 on; or several, as 10,100,1000."
+            help="Fleet to reach, measured on the way from 10 on; or several, as 10,100,1000. A cost "
+            "needs two fleets at least, a verdict on whether it stays flat three."
         ),
     ] = "1000",
     seconds: Annotated[

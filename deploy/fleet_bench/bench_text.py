@@ -6,6 +6,8 @@ from deploy.fleet_bench.added_cost import FLAT, MEASURES, added_costs
 from deploy.fleet_bench.bench import BenchReport, BenchStep
 
 _SCALE_DOWN = 4
+_LEAST_CPU_S = 1.0
+"""CPU that lies between two fleets, seconds; less is within the noise of the system's clocks."""
 
 
 def heading(frames_per_second: float) -> str:
@@ -31,7 +33,7 @@ def step_line(step: BenchStep) -> str:
 
 def conclusion(report: BenchReport) -> str:
     """Returns the cost of an added actor, whether it stays flat, and whether anything was lost."""
-    return "\n".join((*_costs(report), *_saturation(report), *_books(report)))
+    return "\n".join((*_costs(report), *_noise(report), *_saturation(report), *_books(report)))
 
 
 def _costs(report: BenchReport) -> Iterator[str]:
@@ -49,6 +51,17 @@ def _costs(report: BenchReport) -> Iterator[str]:
             ratio = costs[-1].ratios[measure.name]
             word = "flat" if ratio <= FLAT else "NOT flat"
             yield f"  {measure.title}: {ratio:.2f} of the first added actors' ({word})"
+
+
+def _noise(report: BenchReport) -> Iterator[str]:
+    for cost in added_costs(report.steps):
+        cpu_s = abs(1e-3 * cost.costs["cpu"]) * (cost.above - cost.below) * report.seconds
+        if cpu_s < _LEAST_CPU_S:
+            yield (
+                f"Too little to tell: {cpu_s:.1f} s of CPU lie between {cost.below:,} and {cost.above:,} "
+                "actors, so these costs are mostly noise. Use larger fleets, or a larger --seconds"
+            )
+            return
 
 
 def _saturation(report: BenchReport) -> Iterator[str]:

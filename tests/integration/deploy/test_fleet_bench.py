@@ -1,6 +1,7 @@
 """A small bench on real processes: its books balance, and its figures are those of what was sent."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,18 @@ def test_the_cost_of_an_added_actor_is_a_difference() -> None:
     assert second.costs["redis_cpu"] == pytest.approx(15.0)
     assert second.ratios["redis_cpu"] == pytest.approx(1.5)
     assert second.ratios["commands"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("seconds", "noisy"), [(15.0, True), (60.0, False)])
+def test_a_difference_within_the_noise_of_the_clocks_is_called_so(
+    seconds: float, *, noisy: bool
+) -> None:
+    steps = [step(10, 0.1), step(20, 0.12)]
+    quiet = {"service_cpu": 0.1, "ingest_cpu": 0.1}
+    steps = [replace(one, usage=one.usage | quiet) for one in steps]
+    text = conclusion(BenchReport(20.0, seconds, steps, 1, 1, 1))
+    assert ("0.3 s of CPU lie between 10 and 20 actors" in text) is noisy
+    assert ("Too little to tell" in text) is noisy
 
 
 def test_a_machine_that_cannot_keep_up_says_so_and_tells_nothing_of_the_design() -> None:
