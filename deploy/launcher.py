@@ -162,13 +162,7 @@ class Launcher:
             sync = UserSync(url, self._keys, roster=self._roster, own_users=redis.private)
             sync.start()
             fleet = Fleet()
-            members = Members(
-                fleet,
-                redis,
-                folder=self._folder,
-                contract=self._contract,
-                in_cluster=self._cluster is not None,
-            )
+            members = self._members(fleet, redis)
             games = self._game_fleet(fleet, members)
             watch = Watch(
                 url=url,
@@ -246,6 +240,16 @@ class Launcher:
         """Names of the actors that are there from the start; those of a cluster come with its machines."""
         count = 0 if self._cluster is not None else self._config.actors.count
         return [f"actor-{index}" for index in range(count)]
+
+    def _members(self, fleet: Fleet, redis: RunRedis) -> Members:
+        """Returns what starts the members of this run."""
+        return Members(
+            fleet,
+            redis,
+            folder=self._folder,
+            contract=self._contract,
+            in_cluster=self._cluster is not None,
+        )
 
     def _game_fleet(self, fleet: Fleet, members: Members) -> GameFleet | None:
         """Returns what follows the machines of a cluster, None in a Ray of the run's own."""

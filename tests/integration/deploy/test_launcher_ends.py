@@ -19,7 +19,7 @@ from deploy.console import PlainConsole
 from deploy.fleet import Fleet
 from deploy.interrupts import Interrupts
 from deploy.launcher import Launcher, open_contract
-from deploy.members import LEARNER
+from deploy.members import LEARNER, Members
 from deploy.restarts import Restarts
 from deploy.run_folder import RunFolder, point_latest
 from deploy.run_name import NameTakenError, require_free_name
@@ -32,20 +32,31 @@ from replay_server.contract_store import get_contract, put_contract
 pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.ray, pytest.mark.timeout(300)]
 
 
-class _OneMember(Launcher):
-    """A launch whose fleet is one member that does what the test says."""
+class _OneMember(Members):
+    """Members of which there is one, that does what the test says."""
 
-    behaviour: Callable[[], None]
+    def __init__(self, fleet: Fleet, behaviour: Callable[[], None]) -> None:
+        self._fleet = fleet
+        self._behaviour = behaviour
 
-    def _start(self, fleet: Fleet, redis: RunRedis) -> None:  # noqa: ARG002 - the launcher's signature
-        behaviour = self.behaviour
+    def start(self, *, resume: bool) -> None:  # noqa: ARG002 - as Members has it
+        behaviour = self._behaviour
 
         class Member:
             @ray.method
             def run(self) -> None:
                 behaviour()
 
-        fleet.add(LEARNER, ray.remote(Member))
+        self._fleet.add(LEARNER, ray.remote(Member))
+
+
+class _Launcher(Launcher):
+    """A launch whose one member misbehaves."""
+
+    behaviour: Callable[[], None]
+
+    def _members(self, fleet: Fleet, redis: RunRedis) -> Members:  # noqa: ARG002 - as Launcher has it
+        return _OneMember(fleet, self.behaviour)
 
 
 def _launcher(path: Path, url: str, behaviour: Callable[[], None], **run: Any) -> Launcher:
@@ -53,7 +64,7 @@ def _launcher(path: Path, url: str, behaviour: Callable[[], None], **run: Any) -
     folder.path.mkdir()
     config = Config.model_validate({"run": run})
     folder.prepare(config)
-    made = _OneMember(
+    made = _Launcher(
         folder=folder,
         contract=open_contract(config),
         console=PlainConsole(Console(stderr=True)),
