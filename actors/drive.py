@@ -190,6 +190,7 @@ def run_actor(
             flushed=flushed,
             writer=writer.counters(),
         )
+        heart.leave()
     _log.info("actor_ended", actor=place.name, env_steps=report.env_steps, flushed=flushed)
     return report
 

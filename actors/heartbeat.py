@@ -1,5 +1,6 @@
 """Tells the run every two seconds that this process lives, and what it does."""
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -7,9 +8,9 @@ import numpy.typing as npt
 
 from actors.poller import Poller
 from common.keys import Keys
-from replay_server.connection import Client, connect
+from replay_server.connection import OUTAGES, Client, connect
 from replay_server.hearts import Heart, beat
-from replay_server.shut_out import ShutOut
+from replay_server.shut_out import REFUSED, ShutOut
 
 FRAME_SIDE = 64
 
@@ -38,6 +39,7 @@ class Heartbeat:
     ) -> None:
         self._connection = shared or connect(url, name=f"{name}-heart")
         self._owned = shared is None
+        self._leaving = False
         self._keys = keys
         self._name = name
         self._facts = facts
@@ -53,12 +55,20 @@ class Heartbeat:
         if self._owned:
             self._connection.close()
 
+    def leave(self) -> None:
+        """Stops, and says in a last heartbeat that this process ends as it should; then nobody misses it."""
+        self._poller.close()
+        self._leaving = True
+        with contextlib.suppress(*OUTAGES, *REFUSED):
+            self._beat()
+
     def raise_failure(self) -> None:
         """Raises what ended the thread, if anything did."""
         self._poller.raise_failure()
 
     def _beat(self) -> None:
-        beat(self._connection, self._keys, self._name, self._facts())
+        facts = self._facts()
+        beat(self._connection, self._keys, self._name, facts | {"leaving": self._leaving})
 
 
 def thumbnail(frame: npt.NDArray[np.uint8]) -> bytes:

@@ -7,7 +7,7 @@ from actors.trackmania.game_trouble import TROUBLES
 
 Heart = dict[str, Any]
 
-DRIVING, WAITING = "drives", "waiting for the learner"
+DRIVING, WAITING, LEFT = "drives", "waiting for the learner", "left"
 _GAME_DRIVES = "driving"
 
 
@@ -17,6 +17,8 @@ def actor_state(heart: Heart) -> str:
     A simulated game waits a moment between most steps, since the learner sets its pace; only one that
     made no step at all since the last heartbeat is called waiting.
     """
+    if heart.get("leaving") is True:
+        return LEFT
     if _troubled(heart):
         return str(heart["game_state"])
     return WAITING if heart.get("waiting") and not heart.get("fps") else DRIVING

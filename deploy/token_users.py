@@ -7,6 +7,7 @@ from deploy.roster import RAY_ACTOR
 from deploy.tokens import token_digests
 from replay_server.access import actor_of, actor_rules, actor_user
 from replay_server.connection import Client
+from replay_server.hearts import say_left
 from replay_server.pardons import pardon_renewed
 from replay_server.refusals import read_bans
 from replay_server.users import (
@@ -36,6 +37,7 @@ def correct_users(connection: Client, keys: Keys) -> None:
     for name in sorted(filter(None, map(actor_of, user_names(connection)))):
         if name not in tokens and not RAY_ACTOR.fullmatch(name):
             remove_user(connection, actor_user(name))
+            say_left(connection, keys, name)
             _log.info("actor_shut_out", actor=name, why="its token was revoked")
     users = {name: actor_user(name) for name in tokens}
     states = user_states(connection, users.values())

@@ -1,5 +1,7 @@
 """Heartbeats: who is alive, and what each process says about itself."""
 
+import contextlib
+
 import msgpack
 import redis
 
@@ -18,6 +20,15 @@ def beat(connection: redis.Redis, keys: Keys, name: str, fields: Heart) -> None:
     packed: bytes = msgpack.packb(fields)
     assert len(packed) <= MAX_HEART_BYTES, f"a heartbeat of {len(packed)} bytes"
     connection.set(keys.heart(name), packed, ex=LIFETIME_S)
+
+
+def say_left(connection: redis.Redis, keys: Keys, actor: str) -> None:
+    """Says in an actor's place that it leaves: it was sent away, so nobody is to miss it.
+
+    A full Redis does not take it; the actor is missed for an hour then.
+    """
+    with contextlib.suppress(redis.OutOfMemoryError):
+        beat(connection, keys, actor, {"role": "actor", "actor": actor, "leaving": True})
 
 
 def read_all(connection: redis.Redis, keys: Keys) -> dict[str, Heart]:

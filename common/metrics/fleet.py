@@ -88,6 +88,11 @@ ACTOR = Source(
             "driving was lost",
         ),
         Metric("resent_segments", "segments", "sent again after Redis had lost them"),
+        Metric(
+            "leaving",
+            "yes or no",
+            "whether this is its last word: it ended as it should, and is not missed",
+        ),
     ),
 )
 
@@ -127,6 +132,11 @@ EVALUATOR = Source(
         Metric("evaluations", "count", "evaluations of this start", "grows"),
         Metric("param_version", "learner steps", "weights that it drives"),
         Metric("staleness", "learner steps", "how far the newest weights are ahead of them"),
+        Metric(
+            "leaving",
+            "yes or no",
+            "whether this is its last word: it ended as it should, and is not missed",
+        ),
     ),
 )
 
@@ -186,7 +196,7 @@ FLEET = Source(
         Metric(
             "actors_lost",
             "names",
-            "actors whose heartbeat ended in the last hour",
+            "actors whose heartbeat ended in the last hour without a word that they leave",
             "none",
             "the actor, its machine or its network is gone",
         ),

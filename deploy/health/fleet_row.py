@@ -26,6 +26,17 @@ class FleetBook:
         """Whether any process was ever heard of."""
         return bool(self._seen_s)
 
+    def staying(self, hearts: dict[str, Row]) -> dict[str, Row]:
+        """Returns the heartbeats of those who stay; who says in its last one that it leaves is not missed.
+
+        Call it more often than a heartbeat lives.
+        """
+        left = {name for name, heart in hearts.items() if heart.get("leaving") is True}
+        for name in left - set(MEMBERS):
+            self._seen_s.pop(name, None)
+            self._moved.pop(name, None)
+        return {name: heart for name, heart in hearts.items() if name not in left}
+
     def pause(self, now_s: float) -> None:
         """Lets everybody be seen again first: nobody could say anything for a while."""
         self._seen_s = dict.fromkeys(self._seen_s, now_s)
@@ -51,6 +62,7 @@ class FleetBook:
             episodes: of the fleet.
             redis_away_s: for how long Redis has not answered.
         """
+        hearts = self.staying(hearts)
         self._seen_s |= dict.fromkeys(hearts, now_s)
         lost = [
             name

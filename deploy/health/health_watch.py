@@ -92,6 +92,7 @@ class HealthWatch:
             self._book.pause(now_s)
             self._due_s = now_s + PERIOD_S
         self._away = redis_away_s > 0.0
+        hearts = self._book.staying(hearts)
         if now_s < self._due_s or not (hearts or self._book.knows_anybody):
             return
         self._due_s = now_s + PERIOD_S

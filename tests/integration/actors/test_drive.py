@@ -200,6 +200,23 @@ def test_a_game_that_always_fails_ends_the_actor(
     assert "failed 8 times" in actor.error.what
 
 
+@pytest.mark.parametrize("fault_at", [None, 1])
+def test_who_ends_in_order_says_so_in_a_last_heartbeat(
+    redis_url: str,
+    connection: redis.Redis,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+    fault_at: int | None,
+) -> None:
+    monkeypatch.setattr("actors.game_link._LONGEST_PAUSE_S", 0.3)
+    config = config_of() if fault_at is None else config_of(fault_at=fault_at)
+    with actor_thread(config, contract_of(config), url=redis_url, keys=keys) as actor:
+        until(lambda: heart_of(connection, keys).get("leaving") is False)
+        if fault_at is not None:
+            until(actor.done)
+    assert heart_of(connection, keys)["leaving"] is (fault_at is None)
+
+
 def test_another_contract_is_refused_with_what_differs(redis_url: str, keys: Keys) -> None:
     config = config_of()
     other = config.model_copy(

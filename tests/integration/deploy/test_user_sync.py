@@ -13,7 +13,7 @@ from deploy.user_sync import UserSync
 from replay_server.access import actor_rules, actor_user, digest
 from replay_server.announcement import current_run
 from replay_server.connection import call, connect
-from replay_server.hearts import beat
+from replay_server.hearts import beat, read_all
 from replay_server.refusals import read_bans
 from replay_server.registry import read_places, registered
 from replay_server.users import put_user, user_names
@@ -53,7 +53,9 @@ def as_actor(server: RedisServer, name: str, password: str) -> redis.Redis:
     return connect(server.url.replace("redis://", f"redis://{user}:{password}@"), name=name)
 
 
-def test_a_token_lets_in_and_its_end_cuts_off(server: RedisServer, sync: UserSync) -> None:
+def test_a_token_lets_in_and_its_end_cuts_off(
+    server: RedisServer, sync: UserSync, launcher: redis.Redis
+) -> None:
     sync.sync()
     _, password = create_token("pc", address="h:1")
     with pytest.raises(redis.AuthenticationError):
@@ -65,6 +67,7 @@ def test_a_token_lets_in_and_its_end_cuts_off(server: RedisServer, sync: UserSyn
     sync.sync()
     with pytest.raises(redis.ConnectionError):
         current_run(actor)
+    assert read_all(launcher, KEYS)["pc"]["leaving"] is True, "nobody is to miss it"
     with pytest.raises(redis.AuthenticationError):
         current_run(as_actor(server, "pc", password))
     _, password = create_token("pc", address="h:1")

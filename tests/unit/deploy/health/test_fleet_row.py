@@ -30,6 +30,16 @@ def test_a_heartbeat_that_ends_is_missed_until_it_returns_or_is_forgotten() -> N
     assert _row(book, 30.0 + REMEMBERED_S, actor_0=_actor(9999))["actors_lost"] == []
 
 
+def test_an_actor_that_said_it_leaves_is_not_missed_and_may_come_back() -> None:
+    book = FleetBook()
+    _row(book, 0.0, actor_0=_actor(0), actor_1=_actor(0))
+    row = _row(book, 1.0, actor_0=_actor(1), actor_1=_actor(9, leaving=True))
+    assert (row["actors"], row["actors_lost"]) == (1, [])
+    assert _row(book, 20.0, actor_0=_actor(2))["actors_lost"] == []
+    assert _row(book, 30.0, actor_0=_actor(3), actor_1=_actor(0))["actors"] == 2
+    assert _row(book, 45.0, actor_0=_actor(4))["actors_lost"] == ["actor-1"]
+
+
 def test_an_actor_stands_still_when_it_makes_no_step_and_does_not_wait() -> None:
     book = FleetBook()
     _row(book, 0.0, actor_0=_actor(5))

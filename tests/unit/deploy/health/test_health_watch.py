@@ -57,6 +57,20 @@ def test_a_lost_actor_is_named_once_and_so_is_its_return(
     ]
 
 
+def test_an_actor_that_says_it_leaves_between_two_looks_is_not_missed(
+    rig: tuple[HealthWatch, list[str], Path],
+) -> None:
+    watch, said, folder = rig
+    time.sleep(1.2 * PERIOD_S)
+    watch.look({"actor-3": HEART})
+    watch.look({"actor-3": HEART | {"leaving": True}})
+    for _ in range(2):
+        time.sleep(1.2 * PERIOD_S)
+        watch.look({"actor-0": HEART})
+    assert _rows(folder)[-1]["actors_lost"] == []
+    assert said == []
+
+
 def test_nobody_is_judged_before_anybody_was_heard_of(
     rig: tuple[HealthWatch, list[str], Path],
 ) -> None:
