@@ -21,7 +21,7 @@ from deploy.joined_home import JoinedHome, redis_url
 from deploy.joined_status import JoinedStatus
 from deploy.served_run import Head, RunWatch, ServedRun
 from replay_server.connection import OUTAGES
-from replay_server.shut_out import REFUSED
+from replay_server.shut_out import REFUSED, NotAllowedError, NotLetInError
 
 _LOOK_S = 0.1
 _log = structlog.get_logger()
@@ -35,11 +35,13 @@ class JoinedActor:
         home: what the machine keeps of it.
         settings: of the link to the game on this machine alone, by their names in game.trackmania.
         status: tells the person in front of it.
+        patience_s: how long a head that does not take the password is asked again.
     """
 
     home: JoinedHome
     settings: Mapping[str, int]
     status: JoinedStatus
+    patience_s: float
 
     def run(self, interrupts: Interrupts) -> None:
         """Drives run after run until somebody asks for the end.
@@ -53,7 +55,7 @@ class JoinedActor:
             MachineError: the game failed too often.
         """
         url = redis_url(self.home.invitation())
-        head = Head(url, name=f"{self.home.name}-join")
+        head = Head(url, name=f"{self.home.name}-join", patience_s=self.patience_s)
         try:
             with _stopping(interrupts) as stop:
                 while not stop.is_set():
@@ -82,10 +84,16 @@ class JoinedActor:
                     spool_dir=self.home.spool(run.name),
                     stop=leave,
                     observe=lambda heart: self.status.show(
-                        run.name, heart, reachable=watch.reachable
+                        run.name, heart, reachable=watch.reachable, refusal=watch.refusal
                     ),
                 )
-            except MismatchError:
+            except NotLetInError as error:
+                # The game is closed, and the wait for a run is a long one: heads start slowly.
+                self.status.say(f"stops driving for run {run.name}: {error.what}")
+            except MismatchError as error:
+                if isinstance(error, NotAllowedError) and _starts(head):
+                    self.status.say(f"leaves run {run.name}: the head starts")
+                    return
                 if _goes_on(head, run):
                     raise
                 self.status.say(f"run {run.name} is over: the head serves another one")
@@ -128,6 +136,14 @@ def _goes_on(head: Head, run: ServedRun) -> bool:
         return head.still_serves(run)
     except (*OUTAGES, *REFUSED):
         return True
+
+
+def _starts(head: Head) -> bool:
+    """Returns whether the head has not said yet which run it serves; rights are those of that run alone."""
+    try:
+        return head.serves_none()
+    except (*OUTAGES, *REFUSED):
+        return False
 
 
 def _ending(run: ServedRun, report: DriveReport) -> str:

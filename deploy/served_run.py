@@ -16,7 +16,7 @@ from replay_server.announcement import current_run, get_reward_lines
 from replay_server.connection import OUTAGES, connect
 from replay_server.contract_store import get_contract
 from replay_server.control import Control
-from replay_server.shut_out import REFUSED, ShutOut
+from replay_server.shut_out import PATIENCE_S, REFUSED, ShutOut
 
 _PERIOD_S = 1.0
 _log = structlog.get_logger()
@@ -43,10 +43,12 @@ class Head:
     Args:
         url: of its Redis.
         name: shown in its client list.
+        patience_s: how long one that does not take our password is asked again while we wait for a run.
     """
 
-    def __init__(self, url: str, *, name: str) -> None:
+    def __init__(self, url: str, *, name: str, patience_s: float = PATIENCE_S) -> None:
         self._url = url
+        self._patience_s = patience_s
         self._redis = connect(url, name=name)
 
     def close(self) -> None:
@@ -82,6 +84,10 @@ class Head:
             return True
         return contract is None or contract.fingerprint == run.contract.fingerprint
 
+    def serves_none(self) -> bool:
+        """Returns whether the head answers and names no run, as one does that starts."""
+        return current_run(self._redis) is None
+
     def wait_for_run(self, stop: threading.Event, say: Callable[[str], None]) -> ServedRun | None:
         """Waits until the head serves a run, however long that takes.
 
@@ -96,7 +102,7 @@ class Head:
             MismatchError: the head refuses this actor.
             CorruptError: the contract or the reward lines are damaged.
         """
-        shut_out = ShutOut(self._url)
+        shut_out = ShutOut(self._url, password_patience_s=self._patience_s)
         while not stop.is_set():
             try:
                 run = self.served()
@@ -104,7 +110,13 @@ class Head:
                 ending = shut_out.note(error)
                 if ending is not None:
                     raise ending from error
-                say(f"waiting: the head does not answer ({error})")
+                if isinstance(error, REFUSED):
+                    say(
+                        f"waiting: the head does not let this actor in ({error}); that may change for "
+                        f"{self._patience_s:.0f} s, while the head starts or a person lets it in again"
+                    )
+                else:
+                    say(f"waiting: the head does not answer ({error})")
             else:
                 shut_out.clear()
                 if run is not None:
@@ -133,6 +145,11 @@ class RunWatch:
     def reachable(self) -> bool:
         """Whether the head answered last."""
         return self._poller.reachable
+
+    @property
+    def refusal(self) -> str:
+        """What the head said where it answered last and refused us, else empty."""
+        return self._poller.refusal
 
     def __enter__(self) -> Self:
         """Starts to watch."""

@@ -20,6 +20,14 @@ PATIENCE_S = 10.0
 _CLIENT_CERTIFICATE = ("certificate required", "bad certificate", "unknown ca")
 
 
+class NotLetInError(MismatchError):
+    """The server answers and knows no such user and password; it may learn of them, or they are gone."""
+
+
+class NotAllowedError(MismatchError):
+    """The server knows the user, which may not do this: it serves another run, or is not set up for us."""
+
+
 def refuses(error: BaseException) -> bool:
     """Returns whether an error says that the server, or we, do not accept the other side."""
     return isinstance(error, REFUSED) or _is_certificates(error)
@@ -34,7 +42,8 @@ def refused(error: BaseException, url: str) -> MismatchError:
     """
     shown = without_password(url)
     if isinstance(error, REFUSED):
-        return MismatchError(
+        kind = NotAllowedError if isinstance(error, NoPermissionError) else NotLetInError
+        return kind(
             f"The head at {shown} does not let this actor in: {error}",
             "its token was revoked there, or what it sent was refused too often (apexmania status there), or "
             "the head has other tokens now than when this one was made",
@@ -54,11 +63,21 @@ class ShutOut:
     Args:
         url: of the server, for the message.
         patience_s: refusals of a shorter time count as an outage.
+        password_patience_s: the same for a user and password that it does not take; None as all else.
     """
 
-    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float = PATIENCE_S,
+        password_patience_s: float | None = None,
+    ) -> None:
         self._url = url
         self._patience_s = patience_s
+        self._password_patience_s = (
+            patience_s if password_patience_s is None else password_patience_s
+        )
         self._since_s: float | None = None
 
     def clear(self) -> None:
@@ -73,8 +92,12 @@ class ShutOut:
         now_s = time.monotonic()
         if self._since_s is None:
             self._since_s = now_s
-        patience_s = 0.0 if isinstance(error, NoPermissionError) else self._patience_s
-        return refused(error, self._url) if now_s - self._since_s >= patience_s else None
+        return refused(error, self._url) if now_s - self._since_s >= self._patience(error) else None
+
+    def _patience(self, error: BaseException) -> float:
+        if isinstance(error, NoPermissionError):
+            return 0.0
+        return self._password_patience_s if isinstance(error, REFUSED) else self._patience_s
 
 
 def _is_certificates(error: BaseException) -> bool:

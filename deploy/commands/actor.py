@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from common.errors import ConfigError
 from deploy.actor_text import counted
@@ -16,6 +16,7 @@ from deploy.options import Json
 _LOCAL = "game.trackmania."
 _SETTINGS = ("telemetry_port", "screen_x_offset", "screen_y_offset")
 _LONGEST_LOG_BYTES = 5_000_000
+_PATIENCE_S = 600.0
 Name = Annotated[str, Parameter(help="Name by which this machine joined.")]
 Word = Annotated[
     str,
@@ -36,11 +37,22 @@ LocalSettings = Annotated[
 ]
 
 
+Patience = Annotated[
+    float,
+    Parameter(
+        help="How long a head that does not take this actor's password is asked again, in seconds: it "
+        "may be starting.",
+        validator=validators.Number(gte=0),
+    ),
+]
+
+
 def join(
     invitation: Word,
     /,
     *,
     settings: LocalSettings = (),
+    patience_s: Patience = _PATIENCE_S,
 ) -> int:
     """Drives for whatever the head trains, until Ctrl-C; prints a line now and then."""
     from deploy.joined_home import JoinedHome  # noqa: PLC0415 - Redis only when it is typed
@@ -49,6 +61,7 @@ def join(
 
     local_settings(settings)
     words = [word for setting in settings for word in ("--set", setting)]
+    words += ["--patience-s", str(patience_s)]
     accepted = _accepted(invitation)
     name = invitation if accepted is None else accepted.name
     if accepted is not None and sys.platform != "win32":
@@ -73,7 +86,9 @@ def store(invitation: Word, /) -> None:
     print(json.dumps({"name": accepted.name, "host": accepted.host, "port": accepted.port}))
 
 
-def drive(name: Name, /, *, settings: LocalSettings = ()) -> None:
+def drive(
+    name: Name, /, *, settings: LocalSettings = (), patience_s: Patience = _PATIENCE_S
+) -> None:
     """Drives in this process, as join has it done; for a service manager of your own."""
     from deploy.joined_actor import JoinedActor  # noqa: PLC0415 - torch only when it is typed
     from deploy.joined_home import JoinedHome  # noqa: PLC0415 - same
@@ -89,7 +104,7 @@ def drive(name: Name, /, *, settings: LocalSettings = ()) -> None:
         if log.exists() and log.stat().st_size > _LONGEST_LOG_BYTES:
             log.replace(log.with_name(f"{log.name}.1"))
         with Interrupts() as interrupts, log_to(log, level=logging.INFO):
-            JoinedActor(home, local_settings(settings), status).run(interrupts)
+            JoinedActor(home, local_settings(settings), status, patience_s).run(interrupts)
 
 
 def list_joined(*, json_output: Json = False) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,14 @@ class Head:
         self.contract = contract_of(paced_config())
         keep_listen(self.listen)
 
-    def start(self, run: str, contract: Contract | None = None) -> None:
-        """Serves a run, a new one or one whose data is there."""
+    def start(self, run: str, contract: Contract | None = None, *, slow_s: float = 0.0) -> None:
+        """Serves a run, a new one or one whose data is there.
+
+        Args:
+            run: its name.
+            contract: another one than usual.
+            slow_s: time between Redis and the rest, which Ray takes.
+        """
         self.keys = Keys(run)
         data = self.folder / run
         data.mkdir(parents=True, exist_ok=True)
@@ -78,6 +85,7 @@ class Head:
             listen=self.listen,
         )
         self.server.start()
+        time.sleep(slow_s)
         urls = PrivateRunRedis(self.server, run=run)
         self.connection = connect(urls.url("launcher"), name="launcher")
         put_contract(self.connection, self.keys, contract or self.contract)
@@ -129,9 +137,10 @@ class JoinedProcess:
     Args:
         folder: of that machine.
         word: the join string, or the name of an earlier join.
+        options: of the command.
     """
 
-    def __init__(self, folder: Path, word: str) -> None:
+    def __init__(self, folder: Path, word: str, *options: str) -> None:
         self.home = folder / "home"
         self.log = folder / "said"
         absent = folder / "absent"
@@ -144,7 +153,7 @@ class JoinedProcess:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                own_command("actor", "join", word),
+                own_command("actor", "join", word, *options),
                 env=self.environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.keys import Keys
+from common.machine_home import machine_home
 from deploy.invitations import invite
 from deploy.join_string import Invitation, encode_invitation
 from deploy.tokens import revoke_token
@@ -42,10 +43,10 @@ def heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 def join(tmp_path: Path) -> Iterator[Join]:
     made: list[JoinedProcess] = []
 
-    def start(word: str, machine: str = "pc") -> JoinedProcess:
+    def start(word: str, machine: str = "pc", *options: str) -> JoinedProcess:
         folder = tmp_path / machine
         folder.mkdir(exist_ok=True)
-        made.append(JoinedProcess(folder, word))
+        made.append(JoinedProcess(folder, word, *options))
         return made[-1]
 
     yield start
@@ -105,7 +106,7 @@ def test_it_goes_on_with_the_next_run_and_keeps_what_waits_for_the_last(
 
     head.crash()  # and comes back with a third run, while segments of the second wait
     until(lambda: "the head is away" in pc.said(), PATIENCE_S)
-    head.start("third")
+    head.start("third", slow_s=10.0)
     until(drives(head), PATIENCE_S)
     assert not head.connection.exists(Keys("second").meta("pc")), "in a Redis that has not that run"
     assert "of run second kept on disk" in pc.said()
@@ -149,11 +150,32 @@ def test_a_machine_that_dies_while_the_head_is_away_brings_its_spool_along(
     assert json.loads(again.listed())[0]["waiting_segments"] == {}
 
 
+def test_a_machine_waits_for_a_head_that_knows_its_users_late(
+    heads: Callable[..., Head], join: Join, tmp_path: Path
+) -> None:
+    head = heads()
+    head.start("first")
+    token = machine_home() / "head" / "tokens" / "pc.json"
+    elsewhere = tmp_path / "elsewhere.json"
+    pc = join(invite("pc")[1])
+    until(drives(head), PATIENCE_S)
+    token.rename(elsewhere)
+    until(lambda: "waiting: the head does not let this actor in" in pc.said(), PATIENCE_S)
+    time.sleep(15.0)  # as long as a slow head starts, and longer than a drive waits
+    known = head.transitions("pc")
+    assert not pc.ended(), pc.said()
+    elsewhere.rename(token)
+    until(drives(head, beyond=known + 300), PATIENCE_S)
+    assert pc.stop() == 0, pc.said()
+    assert "all of it reached the head" in pc.said()
+
+
 def test_whoever_may_not_join_is_told_why(heads: Callable[..., Head], join: Join) -> None:
     head = heads(mutual_tls=True)
     head.start("first")
     good, line = invite("good")
-    revoked = join(invite("revoked")[1], "a")
+    soon = ("--patience-s", "5")
+    revoked = join(invite("revoked")[1], "a", *soon)
     taken_over = join(line, "b")
     until(drives(head, "revoked", beyond=50), PATIENCE_S)
     until(drives(head, "good", beyond=50), PATIENCE_S)
@@ -164,7 +186,7 @@ def test_whoever_may_not_join_is_told_why(heads: Callable[..., Head], join: Join
         "wrong-authority": (replace(good, authority=_another_authority(good)), "do not fit"),
     }
     refused = {
-        name: join(encode_invitation(invitation), name)
+        name: join(encode_invitation(invitation), name, *soon)
         for name, (invitation, _) in strangers.items()
     }
     newer = join(line, "c")

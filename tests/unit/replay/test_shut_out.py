@@ -7,7 +7,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from common.errors import MismatchError
-from replay_server.shut_out import ShutOut, refuses
+from replay_server.shut_out import NotLetInError, ShutOut, refuses
 
 URL = "rediss://actor:pw@head:6390/0"
 
@@ -67,6 +67,15 @@ def test_a_break_begins_the_time_anew(between: str) -> None:
         shut_out.clear()
     assert shut_out.note(REFUSALS[0]) is None
     assert shut_out.note(REFUSALS[0]) is not None
+
+
+def test_a_password_may_be_waited_for_longer_than_all_else() -> None:
+    shut_out = ShutOut(URL, patience_s=0.0, password_patience_s=60.0)
+    assert shut_out.note(REFUSALS[0]) is None
+    assert isinstance(shut_out.note(REFUSALS[2]), MismatchError)
+    assert isinstance(ShutOut(URL, patience_s=0.0).note(REFUSALS[0]), NotLetInError)
+    assert not isinstance(shut_out.note(REFUSALS[2]), NotLetInError)
+    assert not isinstance(shut_out.note(REFUSALS[1]), NotLetInError)
 
 
 def test_a_missing_right_ends_at_once() -> None:
