@@ -32,6 +32,22 @@ def given_address(option: str | None, *, resume: Path | None = None) -> str | No
     return address
 
 
+def take_address(option: str | None, *, resume: Path | None = None) -> str | None:
+    """Returns ``given_address``; what is started from now on does not inherit it.
+
+    Args:
+        option: what ``--redis`` says.
+        resume: the run that goes on.
+
+    Raises:
+        ConfigError: ``resume`` is no run.
+        CorruptError: its record is damaged.
+    """
+    address = given_address(option, resume=resume)
+    os.environ.pop(VARIABLE, None)
+    return address
+
+
 def compose_address(
     *,
     host: str,

@@ -63,11 +63,16 @@ def get_reward_lines(connection: redis.Redis, keys: Keys) -> _Lines:
         return {}
     try:
         lines = msgpack.unpackb(packed, max_map_len=MAX_LINES, max_str_len=256, max_ext_len=0)
-        assert all(isinstance(content, bytes) for content in lines.values())
-    except (ValueError, AssertionError, AttributeError, msgpack.UnpackException) as error:
-        raise CorruptError(
-            f"The reward lines of run {keys.run!r} in Redis are damaged.",
-            f"they do not decode ({type(error).__name__})",
-            "start the run again on the head, which writes them anew",
-        ) from error
+    except (ValueError, msgpack.UnpackException) as error:
+        raise _damaged(keys, f"they do not decode ({type(error).__name__})") from error
+    if not isinstance(lines, dict) or not all(isinstance(line, bytes) for line in lines.values()):
+        raise _damaged(keys, "they are not files by name")
     return {str(name): content for name, content in lines.items()}
+
+
+def _damaged(keys: Keys, why: str) -> CorruptError:
+    return CorruptError(
+        f"The reward lines of run {keys.run!r} in Redis are damaged.",
+        why,
+        "start the run again on the head, which writes them anew",
+    )

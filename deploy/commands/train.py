@@ -68,7 +68,7 @@ def train(
     json_output: Json = False,
 ) -> int:
     """Prints the run's folder, or its summary as JSON."""
-    from deploy.redis_address import given_address  # noqa: PLC0415 - Ray only when it trains
+    from deploy.redis_address import take_address  # noqa: PLC0415 - Ray only when it trains
     from deploy.train_plan import TrainRequest  # noqa: PLC0415 - same
     from deploy.training import run_training  # noqa: PLC0415 - same
 
@@ -87,7 +87,7 @@ def train(
         ],
         run_dir=run_dir,
         resume=resume,
-        redis_url=given_address(redis, resume=resume),
+        redis_url=take_address(redis, resume=resume),
         listen=listen,
         insecure_lan=insecure_lan,
         mutual_tls=mutual_tls,

@@ -1,10 +1,11 @@
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from common.config import Config
 from deploy import cli
-from deploy.redis_address import VARIABLE, given_address, redacted, redacted_text
+from deploy.redis_address import VARIABLE, given_address, redacted, redacted_text, take_address
 from deploy.run_folder import RunFolder
 from deploy.run_record import RunRecord
 
@@ -96,3 +97,10 @@ def test_inspect_takes_it_only_for_a_run_on_such_a_redis(
     RunRecord.open(folder).begin(config=Config(), preset="proven", redis="redis://h", command=[])
     assert cli.main(["replay", "inspect", str(tmp_path)]) == 4
     assert "is not a Redis address" in capsys.readouterr().err
+
+
+def test_an_address_that_was_taken_is_inherited_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "redis://:secret@host")
+    assert take_address(None) == "redis://:secret@host"
+    shown = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+    assert "secret" not in shown
