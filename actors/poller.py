@@ -15,7 +15,7 @@ class Poller:
     """Repeats a call each period until it is closed.
 
     While Redis is away the call is repeated all the same; ``reachable`` tells, and ``polled`` is set
-    from the first success on. Any other error ends
+    from the first success on. ``refusal`` is what it said where it answered and refused us. Any other error ends
     the thread and is kept in ``failure`` for the thread that can act on it.
 
     Args:
@@ -42,6 +42,7 @@ class Poller:
         self._awake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.reachable = False
+        self.refusal = ""
         self.polled = threading.Event()
         self.failure: Exception | None = None
 
@@ -74,7 +75,7 @@ class Poller:
         while not self._closing:
             try:
                 self._errand()
-                self.reachable = True
+                self.reachable, self.refusal = True, ""
                 self.polled.set()
                 if self._shut_out is not None:
                     self._shut_out.clear()
@@ -85,7 +86,7 @@ class Poller:
                     return
                 if self.reachable:
                     _log.warning("redis_away", thread=self._name, error=str(error))
-                self.reachable = False
+                self.reachable, self.refusal = False, str(error) if refuses(error) else ""
             self._awake.wait(self._period_s)
             self._awake.clear()
 

@@ -23,7 +23,7 @@ class JoinedStatus:
         self._head = head
         self._last = ""
         self._due_s = time.monotonic() + _FIRST_AFTER_S
-        self._reachable = True
+        self._link = (True, "")
 
     def say(self, text: str) -> None:
         """Prints a line, unless it is the one before."""
@@ -32,23 +32,25 @@ class JoinedStatus:
             sys.stderr.write(f"{time.strftime('%H:%M:%S')} {self._name} -> {self._head}: {text}\n")
             sys.stderr.flush()
 
-    def show(self, run: str, heart: dict[str, Any], *, reachable: bool) -> None:
-        """Prints the state of the drive when its time has come, or the head went or came back.
+    def show(self, run: str, heart: dict[str, Any], *, reachable: bool, refusal: str = "") -> None:
+        """Prints the state of the drive when its time has come, or the head went, refused or came back.
 
         Args:
             run: name of the run.
             heart: what the actor's heartbeat says.
             reachable: whether the head answers.
+            refusal: what the head said where it answers and refuses this actor.
         """
         now_s = time.monotonic()
-        if reachable == self._reachable and now_s < self._due_s:
+        if (reachable, refusal) == self._link and now_s < self._due_s:
             return
-        self._reachable, self._due_s = reachable, now_s + _EVERY_S
-        self.say(drive_line(run, heart, reachable=reachable))
+        self._link, self._due_s = (reachable, refusal), now_s + _EVERY_S
+        self.say(drive_line(run, heart, reachable=reachable, refusal=refusal))
 
 
-def drive_line(run: str, heart: dict[str, Any], *, reachable: bool) -> str:
+def drive_line(run: str, heart: dict[str, Any], *, reachable: bool, refusal: str = "") -> str:
     """Returns the state of a drive as one line."""
+    away = f"the head refuses this actor ({refusal})" if refusal else "the head is away"
     version = heart["param_version"]
     parts = (
         f"run {run}",
@@ -61,6 +63,6 @@ def drive_line(run: str, heart: dict[str, Any], *, reachable: bool) -> str:
         f"{counted(heart['dropped_transitions'], 'transition')} dropped"
         if heart["dropped_transitions"]
         else "",
-        actor_state(heart) if reachable else "the head is away, driving goes on into the spool",
+        actor_state(heart) if reachable else f"{away}, driving goes on into the spool",
     )
     return " | ".join(part for part in parts if part)

@@ -6,7 +6,7 @@ import pytest
 
 from deploy import cli
 from deploy.join_string import Invitation, encode_invitation
-from deploy.joined_status import drive_line
+from deploy.joined_status import JoinedStatus, drive_line
 from deploy.tokens import create_token
 
 HEART = {
@@ -56,6 +56,15 @@ def test_an_empty_join_string_is_called_so(capsys: pytest.CaptureFixture[str]) -
 def test_who_never_joined_cannot_leave(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["actor", "leave", "nobody"]) == 2
     assert "fix: apexmania actor list" in capsys.readouterr().err
+
+
+def test_a_refusal_in_mid_drive_is_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    status = JoinedStatus("pc", "head:6390")
+    for reachable, refusal in ((True, ""), (False, ""), (False, "user is disabled")):
+        status.show("a", HEART, reachable=reachable, refusal=refusal)
+    away, refused = capsys.readouterr().err.splitlines()
+    assert away.endswith("the head is away, driving goes on into the spool")
+    assert "the head refuses this actor (user is disabled), driving goes on" in refused
 
 
 def test_one_segment_is_no_segments() -> None:
