@@ -131,7 +131,7 @@ def head_plan(*, address: str | None, games: int, autoscaling: Path | None) -> N
         ConfigError: that copy is missing or is none.
     """
     copy = None if autoscaling is None else autoscaling.expanduser()
-    found = address or _head_of(copy) or own_address(_ANYWHERE)
+    found = address or _head_of(copy) or address_towards(_ANYWHERE)
     return NodePlan("head", found, found, games, None if copy is None else str(copy))
 
 
@@ -146,10 +146,10 @@ def worker_plan(*, head: str, address: str | None, games: int) -> NodePlan:
     Raises:
         ConfigError: there is no way to the head.
     """
-    return NodePlan("worker", address or own_address(head), head, games)
+    return NodePlan("worker", address or address_towards(head), head, games)
 
 
-def own_address(towards: str) -> str:
+def address_towards(towards: str) -> str:
     """Returns the address that this machine would send from.
 
     Args:
