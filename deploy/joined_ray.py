@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+from ray._private import worker as ray_worker
 
 from common.errors import ConfigError, MachineError, UnreachableError
 from deploy.cluster.node_plan import TEMPORARY, token_file
@@ -132,6 +133,28 @@ def cluster_address(address: str) -> str:
             "apexmania cluster status FILE; apexmania cluster up FILE",
         ) from error
     return found
+
+
+def require_own_node() -> None:
+    """Sees that the node of this machine is still there; Ray tells its driver of that by chance.
+
+    Raises:
+        MachineError: it ended, and with it the learner and the replay service.
+    """
+    node = ray_worker.global_worker.node
+    assert node is not None, "Ray is joined first"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_REACH_S)
+        try:
+            probe.connect(node.raylet_socket_name)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise MachineError(
+                "The Ray node of this machine ended, and learner and replay service with it.",
+                "its GCS or its raylet died; its supervisor starts it again",
+                "when apexmania cluster node status says up: apexmania train --resume RUN --ray auto",
+            ) from error
+        except OSError:
+            return  # too busy to answer is not dead
 
 
 def _is_loopback(host: str) -> bool:

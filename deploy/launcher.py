@@ -19,7 +19,7 @@ from deploy.fleet import Fleet
 from deploy.game_fleet import SEATS_FILE, GameFleet
 from deploy.health.health_watch import HealthWatch
 from deploy.interrupts import Interrupts
-from deploy.joined_ray import joined_ray
+from deploy.joined_ray import joined_ray, require_own_node
 from deploy.members import EVALUATOR, LEARNER, REPLAY, Members
 from deploy.ray_cluster import private_ray
 from deploy.recorder import Recorder
@@ -92,6 +92,7 @@ def _check(redis: RunRedis, sync: UserSync, games: GameFleet | None) -> None:
     redis.raise_failure()
     sync.raise_failure()
     if games is not None:
+        require_own_node()
         games.follow()
 
 

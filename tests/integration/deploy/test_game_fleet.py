@@ -1,5 +1,7 @@
 """Actors follow the machines of a real Ray; a cluster on which nobody drives says so."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,39 @@ def test_a_machine_that_comes_while_redis_is_away_drives_once_it_is_back(
     fleet.follow()
     assert said[1:] == ["10.0.0.3 is here: actor-1 drives there."]
     assert roster.names == {"actor-0", "actor-1"}
+
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+import psutil
+from common.errors import MachineError
+from deploy.joined_ray import require_own_node
+from deploy.ray_cluster import private_ray
+folder = Path(sys.argv[1])
+with private_ray(num_cpus=1, run_folder=folder, logs=folder):
+    require_own_node()
+    raylet, = (c for c in psutil.Process().children(recursive=True) if c.name() == "raylet")
+    raylet.kill()
+    raylet.wait()
+    try:
+        require_own_node()
+    except MachineError as error:
+        sys.stderr.write(f"told: {error}")
+        sys.stderr.flush()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(120)
+def test_the_end_of_the_own_node_is_noticed(tmp_path: Path) -> None:
+    done = subprocess.run(  # a process of its own: Ray may end it with its node
+        [sys.executable, "-c", _PROGRAM, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert "told: The Ray node of this machine ended" in done.stderr
+    assert "train --resume RUN --ray auto" in done.stderr
