@@ -11,6 +11,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(900)]
 
+_LOOK_S = 1.0  # each look takes a process or two from machines that share this one's cores
 _NODE = "cd apexmania; .venv/bin/apexmania cluster node"
 
 
@@ -41,12 +42,16 @@ def test_a_node_comes_up_comes_back_and_goes_without_a_trace(desk: Desk) -> None
     assert _games(head) == {head.address: 0.0, worker.address: 2.0}
 
     worker.run("kill -9 $(pgrep -x raylet)")
-    wait_until(lambda: _report(worker)["phase"] != "up", timeout_s=30)
-    wait_until(lambda: _report(worker)["phase"] == "up", timeout_s=240)
-    assert _report(worker)["restarts"] >= 1
+    wait_until(lambda: _state(worker)["restarts"] >= 1, timeout_s=60, every_s=_LOOK_S)
+    wait_until(lambda: _state(worker)["phase"] == "up", timeout_s=240, every_s=_LOOK_S)
     head.run("kill -9 $(pgrep -x gcs_server)")
-    wait_until(lambda: _report(head)["restarts"] >= 1, timeout_s=60)
-    wait_until(lambda: _games(head) == {head.address: 0.0, worker.address: 2.0}, timeout_s=240)
+    wait_until(lambda: _state(head)["restarts"] >= 1, timeout_s=60, every_s=_LOOK_S)
+    wait_until(lambda: _state(head)["phase"] == "up", timeout_s=240, every_s=_LOOK_S)
+    wait_until(
+        lambda: _games(head) == {head.address: 0.0, worker.address: 2.0},
+        timeout_s=240,
+        every_s=_LOOK_S,
+    )
 
     for machine in (worker, head):
         assert machine.apexmania("cluster node stop") == "The node is down.\n"
@@ -79,6 +84,11 @@ def test_what_stands_in_the_way_is_named_before_anything_starts(desk: Desk) -> N
 
 def _complaint(machine: SshMachine, words: str) -> str:
     return machine.run(f"{_NODE} {words} 2>&1 || true", timeout_s=120)
+
+
+def _state(machine: SshMachine) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(machine.run("cat .apexmania/node/node.json"))
+    return found
 
 
 def _report(machine: SshMachine) -> dict[str, Any]:
