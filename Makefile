@@ -45,8 +45,8 @@ test bench faults: export MKL_NUM_THREADS := 1
 test: setup ## run all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --ignore=tests/cluster
 
-# Apart from the others: three machines with a Ray each want two cores for themselves, and take minutes.
-test-cluster: setup ## run a cluster of pretended machines: ray up, a training, one machine more (root)
+# Apart from the others: three machines with a Ray each want two cores for themselves (10 minutes beside other work).
+test-cluster: setup ## run a cluster of pretended machines: ray up, a training, one machine more (10 minutes, as root)
 	APEXMANIA_NEED_NETNS=1 $(BIN)/python -m pytest -q tests/cluster
 
 lint: setup ## check style, types and import contracts
