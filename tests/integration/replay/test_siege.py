@@ -22,15 +22,13 @@ pytestmark = [pytest.mark.redis, pytest.mark.slow]
 SIEGE_S = 5.0
 LOOK_S = 0.5
 """Between two looks at the fleet's health."""
-LONGEST_SIEGE_S = 120.0
+LONGEST_SIEGE_S = 40.0
 HONEST = "a1"
 SERVICE_BYTES = 700_000_000
 """Most memory for the service: its own 150 MB, and a few of the largest entries that Redis takes."""
-BANNED = {
-    *("huge-metadata", "huge-frames", "hidden-twin", "orphans"),
-    *("frameless", "trims-itself", "tiny-flood"),
-}
-"""Who is shut out for certain, however slow the machine is."""
+BANNED = {"huge-metadata", "huge-frames", "hidden-twin", "orphans"}
+"""Who is waited for: they are shut out after a few looks of the service, however little a slow machine lets
+them send. Each of the others is shut out in a test of its own."""
 
 
 class Learner:
@@ -75,8 +73,8 @@ def test_a_run_goes_on_under_siege(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 with contextlib.suppress(*OUTAGES):
                     screen.show()
                 time.sleep(0.1)
-        assert writer.flush(30)
-        wait_until(lambda: learner.has(written), timeout_s=30)
+        assert writer.flush(10)
+        wait_until(lambda: learner.has(written), timeout_s=10)
         assert learner.tags == list(range(written)), "each once, in order"
         assert writer.counters().dropped_transitions == 0
         learner.close()
@@ -99,7 +97,7 @@ def check_books(run: BesiegedRun) -> None:
     assert bans.keys() >= BANNED
     assert HONEST not in bans
     assert HONEST not in books
-    kinds = {"damaged", "fields", "identity", "contract", "orphans", "unpaired"}
+    kinds = {"damaged", "fields", "identity", "contract", "orphans"}
     assert total_by_kind(books).keys() >= kinds
     client = ReplayClient(connect(run.redis.url("launcher"), name="test"), run.keys)
     assert client.stats()["banned"] == len(bans)
