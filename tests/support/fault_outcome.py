@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+NOTICED_S = 10.0
+"""The longest of the contract: a heartbeat's life. Most signs come within the 2 s of a socket's patience."""
+SLACK_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -17,6 +21,8 @@ class Outcome:
         gone: never acknowledged, and died with their actor.
         must_lose: whether a rule of the log was switched off, which must show.
         may_lose: what the fault itself destroyed on the disk.
+        must_sign: whether there has to be a sign.
+        starts_s: the part of ``detected_s`` for which a process was only being started.
     """
 
     name: str
@@ -31,6 +37,15 @@ class Outcome:
     note: str
     must_lose: bool = False
     may_lose: int = 0
+    must_sign: bool = True
+    starts_s: float = 0.0
+
+    @property
+    def signed(self) -> bool:
+        """Whether there was a sign in time."""
+        if self.detected_s is None:
+            return False
+        return self.detected_s - self.starts_s < NOTICED_S + SLACK_S
 
     @property
     def holds(self) -> bool:
@@ -38,3 +53,10 @@ class Outcome:
         if self.must_lose:
             return self.lost > 0 or self.doubled > 0
         return self.lost <= self.may_lose and self.doubled == 0
+
+
+def assert_holds(outcome: Outcome) -> None:
+    """Asserts that nothing was lost or doubled, that all recovered, and that the fault was noticed in time."""
+    assert (outcome.holds, outcome.doubled) == (True, 0), outcome
+    assert outcome.recovered_s is not None, outcome
+    assert outcome.signed or not outcome.must_sign, outcome

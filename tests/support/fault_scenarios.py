@@ -43,6 +43,7 @@ class Strike:
         learns: whether the learner has to take learner steps anew.
         parent: whether the first to know is the parent of the dead process, at once.
         note: what else was seen.
+        starts_s: how long a process took to start before it could be noticed, in seconds.
     """
 
     began_s: float
@@ -51,6 +52,7 @@ class Strike:
     learns: bool = False
     parent: bool = False
     note: str = ""
+    starts_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Scenario:
         act: does it to a rig and returns when all is mended.
         loses: whether it must lose or double something: a rule of the log is switched off.
         may_lose: transitions that it may cost at most: what was damaged on the disk itself.
+        signs: whether it has to leave a sign; not what looks like an orderly end, or is mended too soon.
         rig: arguments of the rig it needs; scenarios of equal ones may share it.
     """
 
@@ -69,6 +72,7 @@ class Scenario:
     act: Callable[[FaultRig], Strike]
     loses: bool = False
     may_lose: int = 0
+    signs: bool = True
     rig: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -103,6 +107,8 @@ def run(name: str, rig: FaultRig) -> Outcome:
         note=strike.note,
         must_lose=scenario.loses,
         may_lose=scenario.may_lose,
+        must_sign=scenario.signs,
+        starts_s=strike.starts_s,
     )
 
 
@@ -336,8 +342,10 @@ def _take_name(rig: FaultRig) -> Strike:
     began_s = time.monotonic()
     rig.restart(actor)
     code = older.wait(timeout=LIMIT_S)
+    wait_until(lambda: rig.ledger(actor), timeout_s=LIMIT_S)
+    starts_s = float(rig.ledger(actor)[0]["t"]) - began_s
     note = f"the older ended with exit code {code} after {time.monotonic() - began_s:.1f} s"
-    return Strike(began_s, began_s, (actor,), note=note)
+    return Strike(began_s, began_s, (actor,), note=note, starts_s=starts_s)
 
 
 def _lie_about_password(rig: FaultRig, *, seconds: float) -> Strike:
@@ -449,7 +457,9 @@ SCENARIOS: dict[str, Scenario] = {
     "far-away": Scenario(
         "100 ms delay and 2 % loss each way, 20 s", partial(_far_away, seconds=20.0)
     ),
-    "clock-back": Scenario("actor started again with its clock an hour back", _set_clock_back),
+    "clock-back": Scenario(
+        "actor started again with its clock an hour back", _set_clock_back, signs=False
+    ),
     "two-of-a-name": Scenario("a second actor of the same name", _take_name),
     "wrong-password": Scenario(
         "an actor with a wrong password", partial(_lie_about_password, seconds=30.0)

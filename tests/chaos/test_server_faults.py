@@ -1,4 +1,4 @@
-"""A run on pretended machines goes through fault after fault: all that was acknowledged arrives, once.
+"""A run on pretended machines loses its processes and its Redis: all that was acknowledged arrives, once.
 
 The faults and the harness are those of ``make faults``, which prints the table with the longer ones.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fault_outcome import assert_holds
 from tests.support.fault_rig import FaultRig
 from tests.support.fault_scenarios import SCENARIOS, run
 
@@ -19,7 +20,6 @@ pytestmark = [
     pytest.mark.slow,
 ]
 SHARED = [
-    "actor-kill",
     "replay-kill",
     "learner-kill-checkpoint",
     "redis-kill",
@@ -27,17 +27,7 @@ SHARED = [
     "torn-tail",
     "flipped-pixel",
     "flipped-framing",
-    "partition-both-5",
-    "partition-out-5",
-    "partition-in-5",
-    "clock-back",
-    "two-of-a-name",
-    "corrupt-weights",
-    "old-code",
 ]
-NOTICED_S = 10.0
-"""The longest of the contract: a heartbeat's life. Most signs come within the 2 s of a socket's patience."""
-SLACK_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +41,7 @@ def rig() -> Iterator[FaultRig]:
 
 @pytest.mark.parametrize("name", SHARED)
 def test_nothing_acknowledged_is_lost_or_doubled(rig: FaultRig, name: str) -> None:
-    outcome = run(name, rig)
-    assert (outcome.holds, outcome.doubled) == (True, 0), outcome
-    assert outcome.recovered_s is not None
-    if outcome.detected_s is not None:
-        assert outcome.detected_s < NOTICED_S + SLACK_S, outcome
+    assert_holds(run(name, rig))
 
 
 @pytest.mark.parametrize("name", ["disk-full", "ablation-no-resend"])
@@ -66,3 +52,4 @@ def test_a_run_of_its_own(tmp_path_factory: pytest.TempPathFactory, name: str) -
         outcome = run(name, own)
     assert outcome.holds, outcome
     assert (outcome.lost > 0) == scenario.loses
+    assert outcome.signed or not outcome.must_sign, outcome
