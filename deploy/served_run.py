@@ -16,7 +16,7 @@ from replay_server.announcement import current_run, get_reward_lines
 from replay_server.connection import OUTAGES, connect
 from replay_server.contract_store import get_contract
 from replay_server.control import Control
-from replay_server.shut_out import PATIENCE_S, REFUSED, ShutOut
+from replay_server.shut_out import PATIENCE_S, REFUSED, ShutOut, refuses
 
 _PERIOD_S = 1.0
 _log = structlog.get_logger()
@@ -114,6 +114,11 @@ class Head:
                     say(
                         f"waiting: the head does not let this actor in ({error}); that may change for "
                         f"{self._patience_s:.0f} s, while the head starts or a person lets it in again"
+                    )
+                elif refuses(error):
+                    say(
+                        f"waiting: the certificates of this actor and the head do not fit ({error}); "
+                        f"asking again for {PATIENCE_S:.0f} s"
                     )
                 else:
                     say(f"waiting: the head does not answer ({error})")
