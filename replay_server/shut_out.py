@@ -2,6 +2,7 @@
 
 import ssl
 import time
+from collections.abc import Iterator
 
 import redis
 from redis.exceptions import AuthenticationWrongNumberOfArgsError, NoPermissionError
@@ -87,7 +88,8 @@ class ShutOut:
     def note(self, error: BaseException) -> MismatchError | None:
         """Notes an error and returns the one to end with, None where waiting may still help."""
         if not refuses(error):
-            self._since_s = None
+            if not _hung_up(error):
+                self._since_s = None
             return None
         now_s = time.monotonic()
         if self._since_s is None:
@@ -101,14 +103,25 @@ class ShutOut:
 
 
 def _is_certificates(error: BaseException) -> bool:
-    """Returns whether a certificate was refused, by us or by the server; redis-py wraps the reason."""
+    """Returns whether a certificate was refused, by us or by the server."""
+    return any(
+        isinstance(cause, ssl.SSLCertVerificationError)
+        or (
+            isinstance(cause, ssl.SSLError)
+            and any(words in str(cause).lower().replace("_", " ") for words in _CLIENT_CERTIFICATE)
+        )
+        for cause in _causes(error)
+    )
+
+
+def _hung_up(error: BaseException) -> bool:
+    """Returns whether TLS broke off without a word, as a server that wants a certificate does now and then."""
+    return any(isinstance(cause, ssl.SSLEOFError) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error and what is behind it; redis-py wraps the reason."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        if isinstance(cause, ssl.SSLError) and any(
-            words in str(cause).lower().replace("_", " ") for words in _CLIENT_CERTIFICATE
-        ):
-            return True
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return False

@@ -1,6 +1,7 @@
 """A refusal that lasts is told from an outage."""
 
 import ssl
+import time
 
 import pytest
 import redis
@@ -80,3 +81,11 @@ def test_a_password_may_be_waited_for_longer_than_all_else() -> None:
 
 def test_a_missing_right_ends_at_once() -> None:
     assert ShutOut(URL).note(REFUSALS[1]) is not None
+
+
+def test_a_connection_that_breaks_off_is_no_sign_of_being_let_in_again() -> None:
+    shut_out = ShutOut(URL, patience_s=0.02)
+    assert shut_out.note(REFUSALS[3]) is None
+    time.sleep(0.03)
+    assert shut_out.note(wrapped(ssl.SSLEOFError("EOF occurred in violation of protocol"))) is None
+    assert isinstance(shut_out.note(REFUSALS[3]), MismatchError)
