@@ -37,8 +37,8 @@ def trim(connection: redis.Redis, keys: Keys, trimmed: Sequence[IndexEntry]) -> 
     if not trimmed:
         return
     newest: dict[str, EntryId] = {entry.actor: entry.entry_id for entry in trimmed}
-    # In one transaction: what one stream of an actor holds more than the other counts as its fault.
-    data = connection.pipeline(transaction=True)
+    # In no transaction: a full Redis takes none, and this is what makes room in it.
+    data = connection.pipeline(transaction=False)
     for actor, (epoch, seq) in newest.items():
         oldest_kept = format_entry_id((epoch, seq + 1))
         data.xtrim(keys.meta(actor), minid=oldest_kept, approximate=False)

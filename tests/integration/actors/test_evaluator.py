@@ -18,6 +18,7 @@ from common.weights import encode_weights
 from replay_server.connection import call
 from replay_server.control import Control
 from replay_server.rows import read_rows
+from replay_server.shut_out import NotAllowedError
 from replay_server.weights_store import WeightsStore
 from tests.support.actor_run import config_of, contract_of, heart_of, until
 
@@ -101,7 +102,7 @@ def test_a_heartbeat_that_fails_ends_the_evaluator_with_its_error(
     url = redis_url.replace("redis://", "redis://heartless:pw@")
     config = quick(length=10)
     evaluator = Evaluator(config, contract_of(config), redis_url=url, keys=keys, run_dir=tmp_path)
-    with pytest.raises(redis.exceptions.NoPermissionError):
+    with pytest.raises(NotAllowedError):
         evaluator.run()
 
 
