@@ -46,7 +46,7 @@ test: setup ## run all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --ignore=tests/cluster
 
 # Apart from the others: three machines with a Ray each want two cores for themselves (10 minutes beside other work).
-test-cluster: setup ## run a cluster of pretended machines: ray up, a training, one machine more (10 minutes, as root)
+test-cluster: setup ## run a cluster of pretended machines: ray up, a training, one machine more (5 minutes, as root)
 	APEXMANIA_NEED_NETNS=1 $(BIN)/python -m pytest -q tests/cluster
 
 lint: setup ## check style, types and import contracts
