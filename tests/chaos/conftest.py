@@ -1,5 +1,6 @@
-"""A Redis of each test's own, since the test breaks it."""
+"""What the tests break: a Redis of each test's own, and a small run on pretended machines."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import redis
 
 from replay_server.connection import connect
+from tests.support.fault_rig import FaultRig
 from tests.support.redis_server import RedisServer
 
 
@@ -23,3 +25,12 @@ def client(server: RedisServer) -> Iterator[redis.Redis]:
     connection = connect(server.url, name="test")
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[FaultRig]:
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp") as folder,  # a short path
+        FaultRig(Path(folder)) as shared,
+    ):
+        yield shared

@@ -3,10 +3,6 @@
 The faults and the harness are those of ``make faults``, which prints the table with the longer ones.
 """
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.support.fault_outcome import assert_holds
@@ -28,15 +24,6 @@ SHARED = [
     "flipped-pixel",
     "flipped-framing",
 ]
-
-
-@pytest.fixture(scope="module")
-def rig() -> Iterator[FaultRig]:
-    with (
-        tempfile.TemporaryDirectory(prefix="faults-", dir="/tmp") as folder,  # a short path
-        FaultRig(Path(folder)) as shared,
-    ):
-        yield shared
 
 
 @pytest.mark.parametrize("name", SHARED)
